@@ -1,0 +1,42 @@
+"""Features at a site of a model: the one currency between encoder, connector, decoder and probes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+Grid = tuple[int, int]
+"""Rows and columns of a picture's tokens."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """Tokens of several pictures, flat and ragged.
+
+    tokens   (sum of rows * columns, width), pictures in order, each in raster order (left to right, top to bottom)
+    grids    (rows, columns) of each picture; (1, n) where tokens have no place in the picture
+    site     where on the model they were taken: "encoder", "connector.in", "connector"
+    """
+
+    tokens: Tensor
+    grids: tuple[Grid, ...]
+    site: str
+
+    @property
+    def lengths(self) -> list[int]:
+        return [rows * columns for rows, columns in self.grids]
+
+    def __len__(self) -> int:
+        return len(self.grids)
+
+    def split(self) -> list[Tensor]:
+        """One (rows * columns, width) tensor a picture."""
+        return list(self.tokens.split(self.lengths))
+
+    def select(self, indices: Sequence[int]) -> Features:
+        """The given pictures, in the given order."""
+        parts = self.split()
+        return replace(self, tokens=torch.cat([parts[i] for i in indices]), grids=tuple(self.grids[i] for i in indices))

@@ -1,0 +1,89 @@
+"""What may come next: grammars over token ids, so that an answer is well-formed by construction.
+
+A constraint is a little automaton. `start` is its first state, `allowed(state)` the ids that may follow, and
+`advance(state, token)` the next state. States are plain values, so rows of a batch share one constraint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from chiasm.errors import ConfigError
+from chiasm.models.tokenizer import Tokenizer
+
+State = Any
+
+
+class Constraint(Protocol):
+    start: State
+
+    def allowed(self, state: State) -> Sequence[int]: ...
+
+    def advance(self, state: State, token: int) -> State: ...
+
+
+class Choices:
+    """The answer is exactly one of `choices`: `Choices(tokenizer, ["yes", "no"])`. States are the ids so far."""
+
+    start: State = ()
+
+    def __init__(self, tokenizer: Tokenizer, choices: Sequence[str]):
+        if not choices or not all(choices):
+            raise ConfigError(f"choices must be non-empty texts, got {list(choices)}")
+        self._next: dict[State, set[int]] = {}
+        for ids in tokenizer.encode_batch(choices):
+            for i, token in enumerate([*ids, tokenizer.end]):
+                self._next.setdefault(tuple(ids[:i]), set()).add(token)
+
+    def allowed(self, state: State) -> Sequence[int]:
+        return sorted(self._next[state])
+
+    def advance(self, state: State, token: int) -> State:
+        return (*state, token)
+
+
+class Boxes:
+    """Any number of `name<loc_x1><loc_y1><loc_x2><loc_y2>` items, or the word for nothing; x1 < x2 and y1 < y2.
+
+    `names` is the closed list of object names; with none given, items are bare boxes, as in an answer to "where is the
+    red cup". States are (ids of the name so far, location bins of the box so far, items so far).
+    """
+
+    def __init__(self, tokenizer: Tokenizer, names: Sequence[str] = (), most: int = 50, nothing: str = "none"):
+        self._locations = tokenizer.locations()
+        if len(self._locations) < 2:
+            raise ConfigError("this tokenizer has no <loc_k> tokens, so it can't write boxes")
+        self._bin = {token: k for k, token in enumerate(self._locations)}
+        self._end, self._most = tokenizer.end, most
+        self._names: dict[tuple[int, ...], set[int]] = {}
+        self._complete = {tuple(ids) for ids in tokenizer.encode_batch(names)} or {()}
+        for ids in self._complete:
+            for i, token in enumerate(ids):
+                self._names.setdefault(ids[:i], set()).add(token)
+        self._nothing = tuple(tokenizer.encode(nothing))
+        self.start: State = ((), (), 0)
+
+    def allowed(self, state: State) -> Sequence[int]:
+        name, box, items = state
+        if name and name == self._nothing:
+            return [self._end]
+        if box:
+            low = box[len(box) - 2] + 1 if len(box) >= 2 else 0
+            # The first edge leaves room for the second one.
+            return self._locations[low:] if len(box) >= 2 else self._locations[:-1]
+        ids = set() if items >= self._most else set(self._names.get(name, ()))
+        if name in self._complete and items < self._most:
+            ids.update(self._locations[:-1])
+        if not name and items:
+            ids.add(self._end)
+        if not items and self._nothing[: len(name)] == name:
+            ids.add(self._nothing[len(name)])
+        return sorted(ids)
+
+    def advance(self, state: State, token: int) -> State:
+        name, box, items = state
+        if token not in self._bin:
+            return ((*name, token), (), items)
+        box = (*box, self._bin[token])
+        return (name, box, items) if len(box) < 4 else ((), (), items + 1)

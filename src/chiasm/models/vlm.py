@@ -1,0 +1,144 @@
+"""A vision-language model: image --encoder--> E_pre --connector--> E_post --decoder--> text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image
+from torch import nn
+
+from chiasm.data.instructions import fold
+from chiasm.data.sequence import Part, Text, compose
+from chiasm.data.sequence import Sequence as TokenSequence
+from chiasm.errors import ConfigError
+from chiasm.models.connectors import Connector
+from chiasm.models.decoders import Llama
+from chiasm.models.encoders import ViT
+from chiasm.models.features import Features
+from chiasm.models.fusion import PrefixFusion
+from chiasm.models.generation.constraints import Constraint
+from chiasm.models.generation.engine import GREEDY, Engine, Generated
+from chiasm.models.generation.sampling import Sampling
+from chiasm.models.tokenizer import Tokenizer
+from chiasm.types import Answer
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a model is spoken to: what it was trained to be asked, and what it knows the names of.
+
+    prompts   task ("scene", "caption", "detect", "ground") -> prompt; "ground" holds "{phrase}". A task that is
+              missing is one that the model has not learned.
+    scenes, objects   closed lists of names, empty where the model is open
+    """
+
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    scenes: tuple[str, ...] = ()
+    objects: tuple[str, ...] = ()
+
+
+class VLM(nn.Module):
+    """Plain composition of an encoder, a connector, a decoder and a fusion, with the tokenizer the decoder was trained
+    with. `E_pre` is what `encode` returns and `E_post` what `connect` returns; the decoder takes any `E_post`."""
+
+    def __init__(
+        self,
+        encoder: ViT,
+        connector: Connector,
+        decoder: Llama,
+        fusion: PrefixFusion,
+        tokenizer: Tokenizer,
+        dialect: Dialect | None = None,
+    ):
+        super().__init__()
+        if decoder.embed.num_embeddings < len(tokenizer):
+            raise ConfigError(
+                f"the decoder embeds {decoder.embed.num_embeddings} tokens, but the tokenizer has {len(tokenizer)}"
+            )
+        self.encoder, self.connector, self.decoder, self.fusion = encoder, connector, decoder, fusion
+        self.tokenizer, self.dialect = tokenizer, dialect or Dialect()
+        self.engine = Engine(decoder, fusion, tokenizer.end)
+
+    def encode(self, images: Sequence[Image.Image | np.ndarray]) -> Features:
+        """RGB pictures of any size -> E_pre."""
+        return self.encoder(self.encoder.preprocess(images))
+
+    def connect(self, features: Features) -> Features:
+        """E_pre -> E_post."""
+        return self.connector(features)
+
+    def trunk(self, pictures: Sequence[int]) -> list[Part]:
+        """The shared start of a document: the begin token, then each picture by its number of E_post tokens."""
+        return [
+            Text([self.tokenizer.begin]),
+            *(self.fusion.picture(index, tokens) for index, tokens in enumerate(pictures)),
+        ]
+
+    def branch(self, prompt: Sequence[int], answer: Sequence[int] | None = None) -> list[Part]:
+        """A question as token ids; with its answer, the answer and the closing token are targets."""
+        parts: list[Part] = [Text([*prompt, self.tokenizer.answer])]
+        return parts if answer is None else [*parts, Text([*answer, self.tokenizer.end], supervise=True)]
+
+    def documents(
+        self,
+        features: Features | None,
+        prompts: Sequence[Sequence[str]],
+        answers: Sequence[Sequence[str]] | None = None,
+    ) -> list[TokenSequence]:
+        """One document a picture (`features` is E_post), with a branch for each of `prompts[i]`. Without features,
+        text-only documents. Raises ConfigError where a picture has no prompt or the numbers do not match."""
+        if features is not None and len(features) != len(prompts):
+            raise ConfigError(f"{len(features)} pictures but prompts for {len(prompts)}")
+        if any(not p for p in prompts):
+            raise ConfigError("every picture needs at least one prompt")
+        encoded = self._encode_nested([[fold(p) for p in group] for group in prompts])
+        answered = self._encode_nested(answers) if answers is not None else None
+        result = []
+        for i, ids in enumerate(encoded):
+            trunk = self.trunk([features.lengths[i]] if features is not None else [])
+            wanted = answered[i] if answered is not None else [None] * len(ids)
+            if len(wanted) != len(ids):
+                raise ConfigError(f"picture {i} has {len(ids)} prompts but {len(wanted)} answers")
+            result.append(compose(trunk, [self.branch(p, a) for p, a in zip(ids, wanted, strict=True)]))
+        return result
+
+    def generate(
+        self,
+        features: Features | None,
+        prompts: Sequence[Sequence[str]],
+        *,
+        limit: int = 64,
+        sampling: Sampling = GREEDY,
+        constraints: Sequence[Constraint | None] | Constraint | None = None,
+    ) -> list[list[Answer]]:
+        """Answers to `prompts[i]` about picture i of `features` (E_post), greedy unless `sampling` says otherwise.
+
+        `limit` is the most new tokens an answer may take; one that runs into it has a `problem`. `constraints` is one
+        for all prompts or one a prompt, flat in order.
+        """
+        documents = self.documents(features, prompts)
+        rows = iter(self.engine.generate(documents, features, limit, sampling, constraints))
+        return [[self._answer(next(rows), limit) for _ in questions] for questions in prompts]
+
+    def logprob(
+        self, features: Features | None, prompts: Sequence[Sequence[str]], answers: Sequence[Sequence[str]]
+    ) -> list[list[float]]:
+        """Log-probability of each answer, its closing token included, after its prompt (teacher-forced)."""
+        documents = self.documents(features, prompts, answers)
+        values = self.engine.logprob(documents, features)
+        lengths = [
+            int((d.supervise & (d.segment == s)).sum()) for d in documents for s in range(1, d.segment.max() + 1)
+        ]
+        sums = iter(part.sum().item() for part in values.split(lengths))
+        return [[next(sums) for _ in questions] for questions in prompts]
+
+    def _encode_nested(self, texts: Sequence[Sequence[str]]) -> list[list[list[int]]]:
+        flat = iter(self.tokenizer.encode_batch([t for group in texts for t in group]))
+        return [[next(flat) for _ in group] for group in texts]
+
+    def _answer(self, row: Generated, limit: int) -> Answer:
+        text = self.tokenizer.decode(row.ids)
+        problem = None if row.complete else f"ran into the limit of {limit} tokens"
+        return Answer(text, raw=text, logprob=sum(row.logprobs) / len(row.logprobs), problem=problem)

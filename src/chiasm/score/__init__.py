@@ -1,0 +1,1 @@
+"""Pure functions from answers, boxes and names to numbers with intervals. numpy only, never torch."""

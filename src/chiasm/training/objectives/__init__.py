@@ -1,0 +1,32 @@
+"""Training objectives, by name.
+
+An objective is built from (model, dataset, **options) and has three methods. `prepare(places)` makes a batch from
+(epoch, example) pairs, ahead of the step; `counts(batch)` says how many terms each of its losses sums over;
+`losses(batch)` gives the sums. The loop divides each sum once by the count over all micro-batches and processes, and
+adds them up by `weights`. An objective may have parameters of its own (heads), which train with the model and are not
+part of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from chiasm.training.objectives.language import Language
+from chiasm.training.objectives.patches import Patches
+
+
+class Objective(Protocol):
+    @property
+    def weights(self) -> Mapping[str, float]: ...
+
+    def prepare(self, places: Sequence[tuple[int, int]]) -> Any: ...
+
+    def counts(self, batch: Any) -> dict[str, int]: ...
+
+    def losses(self, batch: Any) -> dict[str, Tensor]: ...
+
+
+OBJECTIVES: dict[str, Callable[..., Objective]] = {"language": Language, "patches": Patches}

@@ -1,0 +1,80 @@
+"""The recipes that come with Chiasm: plain functions, to be read, called and forked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from chiasm.training.recipe import Recipe
+from chiasm.training.stage import Full, Stage
+
+
+def chiasm_tiny() -> Recipe:
+    """The embedded model: 8 M parameters that look at the drawn world.
+
+    The encoder first learns to see from exact truth (`patches`), the decoder to speak without pictures. Then come
+    LLaVA's two stages: the connector is aligned between the two while both are frozen, and everything is tuned
+    together. Twelve prompts share each picture.
+    """
+    train = "scenes:train"
+    return Recipe(
+        name="chiasm-tiny",
+        data=train,
+        model={
+            "encoder": {"kind": "vit", "size": 96, "patch": 8, "width": 256, "depth": 5, "heads": 4},
+            "connector": {"kind": "patch_merger", "in_width": 256, "out_width": 256, "merge": 2, "hidden": 320},
+            "decoder": {"kind": "llama", "width": 256, "depth": 4, "heads": 4},
+            "fusion": {"kind": "prefix", "bidirectional": True},
+        },
+        prompts={
+            "scene": "name the scene",
+            "caption": "describe the picture",
+            "detect": "find all objects",
+            "ground": "find {phrase}",
+        },
+        text_tokens=800,
+        loc_bins=64,
+        stages=(
+            Stage(
+                "see",
+                train=(("encoder.*", Full(1e-3)), (".*", "frozen")),
+                objective="patches",
+                data=train,
+                steps=1000,
+                batch=64,
+                micro_batch=64,
+            ),
+            Stage(
+                "speak",
+                train=(("decoder.*", Full(1e-3)), (".*", "frozen")),
+                objective="language",
+                options={"with_images": False},
+                data=train,
+                steps=150,
+                batch=64,
+                micro_batch=64,
+            ),
+            Stage(
+                "align",
+                train=(("connector.*", Full(1e-3)), (".*", "frozen")),
+                objective="language",
+                options={"store_features": True},
+                data="scenes:train?count=2048",
+                steps=128,
+                batch=64,
+                micro_batch=64,
+            ),
+            Stage(
+                "tune",
+                train=(("encoder.*", Full(5e-4)), (".*", Full(1e-3))),
+                objective="language",
+                data=train,
+                steps=1500,
+                batch=64,
+                micro_batch=64,
+                warmup=200,
+            ),
+        ),
+    )
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {"chiasm-tiny": chiasm_tiny}
