@@ -215,6 +215,7 @@ def test_readings_by_hand() -> None:
     assert box.as_tuple() == pytest.approx((14, 14, 112, 28))
 
 
+@pytest.mark.slow  # imports transformers
 def test_official_florence_reads_our_text() -> None:
     """The post-processor of transformers is the reference for both bins and centres."""
     processing = pytest.importorskip("transformers.models.florence2.processing_florence2")

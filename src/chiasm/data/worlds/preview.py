@@ -15,7 +15,7 @@ from chiasm.types import Dataset, Example, Object
 _TILE = 288  # pixels of a picture's side on the sheet: three times the default size
 _MARGIN = 8
 _LINE = 14
-_LINES = 12
+_LINES = 13
 _CHARACTERS = 48
 _PAPER = (255, 255, 255)
 _INK = (20, 20, 20)
@@ -44,7 +44,7 @@ def class_chart(size: int = 96, enlarged: int = 2) -> Image.Image:
     chart = np.full(shape, _CHART_GREY, np.float32)
     for row, name in enumerate(OBJECT_NAMES):
         for column, color in enumerate(COLORS):
-            left, floor = column * cell_width, (row + 1) * cell_height - _CHART_GAP // 2
+            left, floor = column * cell_width + _CHART_GAP // 2, (row + 1) * cell_height - _CHART_GAP // 2
             for extent in extents:
                 drawing = sprite(name, extent)
                 height, width = drawing.mask.shape
@@ -67,7 +67,8 @@ def _card(example: Example, width: int, height: int) -> Image.Image:
     first_of_kind = {question.kind: question for question in reversed(example.questions)}
     lines = [f"[{example.scene}]"]
     lines += [line for caption in example.captions[:1] for line in textwrap.wrap(caption, _CHARACTERS)]
-    lines += [f"{question.text}  {question.answers[0]}" for question in reversed(first_of_kind.values())]
+    for question in reversed(first_of_kind.values()):
+        lines += textwrap.wrap(f"{question.text} {question.answers[0]}", _CHARACTERS)
     for number, line in enumerate(lines[:_LINES]):
         draw.text((_MARGIN, _TILE + _MARGIN + 3 + number * _LINE), line, fill=_INK, font=font)
     return card
