@@ -49,7 +49,9 @@ def see(
     question: Annotated[str | None, typer.Option("--question", "-q", help="Ask this about every photo.")] = None,
     find: Annotated[list[str] | None, typer.Option("--find", "-f", help="Point at this; may be repeated.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, a line a photo.")] = False,
-    overlay: Annotated[Path | None, typer.Option(help="Save the photo with its boxes drawn; a folder for many.")] = None,
+    overlay: Annotated[
+        Path | None, typer.Option(help="Save the photo with its boxes drawn; a folder for many.")
+    ] = None,
     model: ModelOption = "chiasm-tiny",
     batch: Annotated[int, typer.Option(min=1, help="Photos looked at together.")] = 16,
 ) -> None:
@@ -63,7 +65,7 @@ def see(
         pipeline = open_pipeline(model)
         failed = 0
         for path, image, seen in pipeline.process_many(paths, question, find, batch):
-            if isinstance(seen, ChiasmError):
+            if image is None or isinstance(seen, ChiasmError):
                 failed += 1
                 if as_json:
                     print(json.dumps({"image": str(path), "error": str(seen)}, ensure_ascii=False))

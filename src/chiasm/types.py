@@ -109,7 +109,8 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One picture with what is known of it. None means "not annotated", an empty tuple "annotated, and there is none"."""
+    """One picture with what is known of it. None means "not annotated", an empty tuple "annotated, and there is
+    none"."""
 
     id: str
     image: ImageSource

@@ -99,6 +99,7 @@ def _row(
 ) -> Row:
     """`part` is the id of the question or referring expression, `slices` are the row's own keys."""
     objects = picture.example.objects
+    part = part.removeprefix(f"{picture.example.id}/")  # where datasets build the ids of parts from that of the whole
     return {
         "id": "/".join(filter(None, (picture.example.id, task, part))),
         "index": picture.index,

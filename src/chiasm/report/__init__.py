@@ -1,1 +1,1 @@
-
+"""Run folders as one HTML page that opens from disk without network."""

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from PIL import Image
 
 from chiasm.data.images import open_image
+from chiasm.errors import ImageError
 from chiasm.types import Answer, Detection, ImageSource
 
 
@@ -25,7 +26,9 @@ class SceneClassifier(Protocol):
 class Language(Protocol):
     """Describes pictures and answers questions about them."""
 
-    def caption(self, images: Sequence[Image.Image]) -> list[Answer]: ...
+    def caption(self, images: Sequence[Image.Image]) -> list[Answer] | None:
+        """None from a model that only answers."""
+        ...
 
     def answer(self, images: Sequence[Image.Image], questions: Sequence[Sequence[str]]) -> list[list[Answer]]:
         """`questions[i]` are asked about `images[i]`."""
@@ -138,9 +141,22 @@ class Pipeline:
         question: str | None = None,
         ground_objects: Sequence[str] | None = None,
         batch: int = 16,
-    ) -> Iterator[tuple[ImageSource, Image.Image, Seen]]:
-        """Any number of pictures, opened and looked at `batch` at a time, in order."""
+    ) -> Iterator[tuple[ImageSource, Image.Image, Seen] | tuple[ImageSource, None, ImageError]]:
+        """Any number of pictures, opened and looked at `batch` at a time, in order. One that can't be opened comes
+        back as its error, and the rest go on."""
         for start in range(0, len(sources), batch):
-            part = sources[start : start + batch]
-            images = [open_image(source) for source in part]
-            yield from zip(part, images, self.process_batch(images, question, ground_objects), strict=True)
+            opened = [(source, _open_or_error(source)) for source in sources[start : start + batch]]
+            images = [image for _, image in opened if isinstance(image, Image.Image)]
+            seen = iter(self.process_batch(images, question, ground_objects) if images else ())
+            for source, image in opened:
+                if isinstance(image, ImageError):
+                    yield source, None, image
+                else:
+                    yield source, image, next(seen)
+
+
+def _open_or_error(source: ImageSource) -> Image.Image | ImageError:
+    try:
+        return open_image(source)
+    except ImageError as error:
+        return error

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from chiasm.data.box_text import LocCodec
+from chiasm.data.open import open_dataset
 from chiasm.errors import ConfigError, ParseError
 from chiasm.models import checkpoint
 from chiasm.models.familiarity import Familiarity, pooled
@@ -18,6 +19,7 @@ from chiasm.models.features import Features
 from chiasm.models.generation.constraints import Boxes, Choices
 from chiasm.models.generation.engine import Generated
 from chiasm.models.vlm import VLM
+from chiasm.tasks.majority import majority_pipeline
 from chiasm.tasks.see import Pipeline
 from chiasm.types import Answer, Detection, Object
 
@@ -50,7 +52,9 @@ class Seer:
         answers = self.model.generate(self.features(images)[1], prompts, constraints=choices, limit=ANSWER_LIMIT)
         return [Answer(a.text, a.raw, "closed list of scenes", a.logprob, a.problem) for (a,) in answers]
 
-    def caption(self, images: Sequence[Image.Image]) -> list[Answer]:
+    def caption(self, images: Sequence[Image.Image]) -> list[Answer] | None:
+        if "caption" not in self.model.dialect.prompts:
+            return None
         prompts = [[self._prompt("caption")]] * len(images)
         return [a for (a,) in self.model.generate(self.features(images)[1], prompts, limit=CAPTION_LIMIT)]
 
@@ -146,7 +150,13 @@ class Seer:
 
 
 def open_pipeline(name: str) -> Pipeline:
-    """The pipeline of a model folder (or "chiasm-tiny"): each role that the model has learned."""
+    """The pipeline of a model folder (or "chiasm-tiny"), with each role that the model has learned.
+
+    "majority:DATASET" is the baseline that gives the commonest answer of a dataset.
+    """
+    kind, _, rest = name.partition(":")
+    if kind == "majority":
+        return majority_pipeline(open_dataset(rest))
     folder = checkpoint.find(name)
     model, config = checkpoint.load(folder)
     seer = Seer(model, Familiarity.load(folder))

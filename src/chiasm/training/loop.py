@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from chiasm.data.open import open_dataset
 from chiasm.models.vlm import VLM
-from chiasm.training import distributed, state
+from chiasm.training import distributed, lora, state
 from chiasm.training.batches import ahead, indices
 from chiasm.training.feature_cache import stored_features
 from chiasm.training.objectives import OBJECTIVES, Objective
 from chiasm.training.optimizer import optimizer, rate
-from chiasm.training.stage import Stage, assign, freeze
+from chiasm.training.stage import Full, Stage, assign, freeze
 
 
 def train_stage(model: VLM, stage: Stage, folder: Path, seed: int) -> None:
@@ -27,7 +27,7 @@ def train_stage(model: VLM, stage: Stage, folder: Path, seed: int) -> None:
     goes on from there, to the same weights bit for bit as if it had never stopped."""
     torch.manual_seed(seed)  # the objective's heads start the same in every process and after every restart
     dataset = open_dataset(stage.data)
-    decided = assign(model, stage.train)
+    decided = lora.attach(model, assign(model, stage.train))
     freeze(model, decided)
     options = dict(stage.options)
     if options.pop("store_features", False):
@@ -51,6 +51,7 @@ def train_stage(model: VLM, stage: Stage, folder: Path, seed: int) -> None:
             finished = step + 1 == stage.steps
             if distributed.rank() == 0 and (finished or (step + 1) % stage.save_every == 0):
                 state.save(folder, step + 1, model, objective, adam)
+    lora.merge(model)
     distributed.wait()
 
 
@@ -69,8 +70,8 @@ def _heads_follow(objective: Objective, stage: Stage) -> dict[str, Any]:
     """An objective's heads learn at the highest rate of the stage."""
     if not isinstance(objective, nn.Module):
         return {}
-    highest = max((how for _, how in stage.train if how != "frozen"), key=lambda how: how.lr)
-    return {f"objective.{name}": highest for name, _ in objective.named_parameters()}
+    highest = max(how.lr for _, how in stage.train if how != "frozen")
+    return {f"objective.{name}": Full(highest) for name, _ in objective.named_parameters()}
 
 
 def _step(

@@ -8,9 +8,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from rich.progress import track
 
 from chiasm.data.images import open_image
 from chiasm.data.instructions import Instructions
@@ -18,9 +19,12 @@ from chiasm.data.open import open_dataset
 from chiasm.data.suggest import did_you_mean
 from chiasm.errors import ConfigError
 from chiasm.models import checkpoint
+from chiasm.models.familiarity import Familiarity, pooled
 from chiasm.models.tokenizer import Tokenizer
+from chiasm.models.vlm import VLM
 from chiasm.training import distributed
 from chiasm.training.loop import train_stage
+from chiasm.training.plot import loss_plot
 from chiasm.training.stage import Stage
 
 
@@ -28,7 +32,9 @@ from chiasm.training.stage import Stage
 class Recipe:
     """`model` is a config as in config.json, without the decoder's vocabulary, which follows from the tokenizer: BPE
     learned on the texts of `data`'s first `text_examples` examples, `text_tokens` of them at most, and `loc_bins`
-    location tokens. `prompts` says which tasks the model learns and how it is asked."""
+    location tokens. `prompts` says which tasks the model learns and how it is asked. The finished checkpoint stores
+    weights as `store`, and with `held_out`, a dataset of the same world, what tells strange pictures from familiar
+    ones."""
 
     name: str
     data: str
@@ -38,12 +44,15 @@ class Recipe:
     text_tokens: int = 1000
     text_examples: int = 3000
     loc_bins: int = 64
+    store: Literal["fp32", "bf16"] = "fp32"
+    held_out: str = ""
     seed: int = 0
 
 
 def override(recipe: Recipe, settings: Sequence[str]) -> Recipe:
     """The recipe with `key=value` settings applied, e.g. `seed=1`, `model.encoder.depth=4` or, for a stage by its
-    name, `tune.steps=100`. Values are JSON, or plain text. Raises ConfigError for an unknown key, with the nearest known one."""
+    name, `tune.steps=100`. Values are JSON, or plain text. Raises ConfigError for an unknown key, with the nearest
+    known one."""
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
@@ -100,18 +109,42 @@ def train(recipe: Recipe, folder: Path) -> Path:
             if finished.is_dir():
                 checkpoint.load_weights(model, finished / "model.safetensors")
                 continue
-            train_stage(model, stage, folder / stage.name, recipe.seed)
+            train_stage(model, replace(stage, data=stage.data or recipe.data), folder / stage.name, recipe.seed)
             if rank == 0:
                 checkpoint.save(model, config, finished)
             distributed.wait()
-    return finished
+        if rank == 0:
+            _finish(model.eval(), config, recipe, folder / "model")
+            loss_plot(folder, [stage.name for stage in recipe.stages])
+        distributed.wait()
+    return folder / "model"
+
+
+def _finish(model: VLM, config: checkpoint.Config, recipe: Recipe, folder: Path) -> None:
+    familiarity = None
+    if recipe.held_out:
+        familiarity = Familiarity.fit(_pooled(model, recipe.data), _pooled(model, recipe.held_out))
+    checkpoint.save(model, config, folder, torch.bfloat16 if recipe.store == "bf16" else None)
+    if familiarity is not None:
+        familiarity.save(folder)
+
+
+@torch.inference_mode()
+def _pooled(model: VLM, spec: str, most: int = 4000) -> torch.Tensor:
+    """Pooled E_pre of a dataset's first pictures."""
+    dataset = open_dataset(spec)
+    parts = []
+    for start in track(range(0, min(most, len(dataset)), 64), f"familiar pictures: {spec}"):
+        examples = [dataset[i] for i in range(start, min(start + 64, most, len(dataset)))]
+        parts.append(pooled(model.encode([open_image(e.image, name=e.id) for e in examples])))
+    return torch.cat(parts)
 
 
 def _claim(recipe: Recipe, folder: Path) -> None:
     """Write recipe.json, or check that the one there says the same."""
     path, text = folder / "recipe.json", json.dumps(dataclasses.asdict(recipe), indent=2)
     folder.mkdir(parents=True, exist_ok=True)
-    if path.exists() and path.read_text("utf-8") != text:
+    if path.exists() and json.loads(path.read_text("utf-8")) != json.loads(text):
         raise ConfigError(f"{path} differs from this recipe; use the same settings or another folder")
     path.write_text(text, "utf-8")
 

@@ -19,7 +19,16 @@ class Full:
     lr: float
 
 
-How = Literal["frozen"] | Full
+@dataclass(frozen=True)
+class Lora:
+    """Frozen linear layers with a trained low-rank update on top, merged when the stage ends (`lora`)."""
+
+    rank: int
+    lr: float
+    alpha: float = 16.0
+
+
+How = Literal["frozen"] | Full | Lora
 
 
 @dataclass(frozen=True)
@@ -29,7 +38,7 @@ class Stage:
     train        ordered (regex, how): the first regex that matches a parameter's whole name decides, and every
                  parameter must match one
     objective    name in `objectives.OBJECTIVES`, with its `options`
-    data         dataset as on the command line, e.g. "scenes:train"
+    data         dataset as on the command line, e.g. "scenes:train"; the recipe's where it is empty
     warmup       steps of linear warm-up, before a cosine down to `final_lr` times the peak
     clip         largest gradient norm
     precision    "bf16" autocast or "fp32"
@@ -39,10 +48,10 @@ class Stage:
     name: str
     train: tuple[tuple[str, How], ...]
     objective: str
-    data: str
     steps: int
     batch: int
     micro_batch: int
+    data: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     warmup: int = 100
     final_lr: float = 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -97,15 +97,23 @@ def gather(layout: Layout) -> Facts:
             for direction in DIRECTIONS:
                 if facts.shift(subject, direction, other) >= CLEARLY:
                     relations.append(Relation(subject, direction, other))
-            if subject < other and _hides(things[other], owner, subject):
+            if subject < other and _hides(subject, other, things, owner):
                 relations.append(Relation(subject, "in front of", other))
                 relations.append(Relation(other, "behind", subject))
-    return Facts(layout.scene, things, tuple(middles), tuple(relations), frozenset(unhidden), counts, absent)
+    return replace(facts, relations=tuple(relations))
 
 
-def _hides(farther: Thing, owner: np.ndarray, nearer: int) -> bool:
-    drawing, rows, columns = farther.placed(REFERENCE_SIZE)
-    return int(np.count_nonzero((owner[rows, columns] == nearer) & drawing.mask)) >= OVERLAP_PIXELS
+def _hides(nearer: int, farther: int, things: tuple[Thing, ...], owner: np.ndarray) -> bool:
+    drawing, rows, columns = things[farther].placed(REFERENCE_SIZE)
+    hidden = int(np.count_nonzero((owner[rows, columns] == nearer) & drawing.mask))
+    return hidden >= OVERLAP_PIXELS and _touch(owner == nearer, owner == farther)
+
+
+def _touch(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two masks have neighbouring pixels. What hides a thing only behind a third can't be seen to do so."""
+    beside = (one[:, 1:] & other[:, :-1]) | (one[:, :-1] & other[:, 1:])
+    above = (one[1:] & other[:-1]) | (one[:-1] & other[1:])
+    return bool(beside.any() or above.any())
 
 
 def visible_box(mask: np.ndarray) -> Box:

@@ -1,0 +1,131 @@
+"""Which pictures the page shows, and their thumbnails, within a budget of pictures and bytes."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from chiasm.data.images import open_image
+from chiasm.errors import ImageError
+
+Row = Mapping[str, Any]
+SIDE = 320
+QUALITY = 78
+
+
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """`pictures` and `items` are JSON for report.js; `shown` of `total` pictures found room."""
+
+    pictures: list[dict[str, Any]]
+    items: list[dict[str, Any]]
+    shown: int
+    total: int
+
+
+def build_gallery(folder: Path, rows: Sequence[Row], max_pictures: int, max_bytes: int) -> Gallery:
+    """All rows of the chosen pictures. A picture that has gone from its place since is shown as missing."""
+    by_picture: dict[int, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_picture[row["index"]].append(row)
+    chosen = _choose(rows, by_picture, max_pictures)
+    pictures: list[dict[str, Any]] = []
+    items: list[dict[str, Any]] = []
+    used = 0
+    with ThreadPoolExecutor() as pool:
+        for index, source in zip(chosen, pool.map(lambda i: _thumbnail(folder, by_picture[i][0]), chosen), strict=True):
+            if pictures and used + len(source) > max_bytes:
+                continue
+            used += len(source)
+            first = by_picture[index][0]
+            size = first["size"] or (4, 3)
+            items += [_item(row, len(pictures)) for row in by_picture[index]]
+            pictures.append({"name": first["example"], "file": first["image"], "size": size, "source": source})
+    return Gallery(pictures, items, len(pictures), len(by_picture))
+
+
+def _choose(rows: Sequence[Row], by_picture: Mapping[int, Sequence[Row]], count: int) -> list[int]:
+    """A picture for each kind and cause of error in turn, so that rare ones are there, then those without error."""
+    groups: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for row in rows:
+        for error in row["errors"]:
+            groups[error["kind"], error["cause"]].append(row["index"])
+    chosen: dict[int, None] = {}
+    for index in (*_in_turn(list(groups.values())), *by_picture):
+        if len(chosen) == count:
+            break
+        chosen[index] = None
+    return list(chosen)
+
+
+def _in_turn(groups: Sequence[Sequence[int]]) -> Iterator[int]:
+    for place in range(max(map(len, groups), default=0)):
+        yield from (group[place] for group in groups if place < len(group))
+
+
+def _thumbnail(folder: Path, row: Row) -> str:
+    """A JPEG as data URI, at most `SIDE` pixels wide and high; empty if the picture can't be opened."""
+    if row["size"] is None:
+        return ""
+    try:
+        image = open_image(folder / row["image"])
+    except ImageError:
+        return ""
+    image.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _item(row: Row, picture: int) -> dict[str, Any]:
+    """A row with what the page shows of it. Boxes are [x1, y1, x2, y2, label] in pixels of the original."""
+    task, parsed, truth = row["task"], row["parsed"], row["truth"]
+    boxes = task in ("detect", "ground")
+    return {
+        "id": row["id"],
+        "picture": picture,
+        "task": task,
+        "prompt": row["prompt"],
+        "said": _names(parsed) if boxes else parsed,
+        "truth": _truth(task, truth),
+        "raw": row["raw"] if row["raw"] != parsed else "",
+        "problem": row["problem"],
+        "right": row["right"],
+        "slice": row["slices"].get("kind", ""),
+        "errors": [[error["kind"], error["cause"], error["name"]] for error in row["errors"]],
+        "predicted": _boxes(parsed, row["prompt"]) if boxes else [],
+        "true": _boxes(truth, row["prompt"]) if boxes else [],
+    }
+
+
+def _truth(task: str, truth: Any) -> str | None:
+    if truth is None:
+        return None
+    if task == "answer":
+        return " / ".join(dict.fromkeys(truth)) or None
+    if task == "caption":
+        named = "" if truth["objects"] is None else f" [{', '.join(truth['objects']) or 'no objects'}]"
+        return (truth["captions"][0] if truth["captions"] else "") + named or None
+    if task in ("detect", "ground"):
+        return _names(truth)
+    return truth
+
+
+def _names(objects: Sequence[Mapping[str, Any]]) -> str:
+    counts: dict[str, int] = {}
+    for item in objects:
+        name = item.get("name", "box")
+        counts[name] = counts.get(name, 0) + 1
+    return ", ".join(name if count == 1 else f"{count} × {name}" for name, count in counts.items()) or "nothing"
+
+
+def _boxes(objects: Sequence[Mapping[str, Any]] | None, phrase: str) -> list[list[Any]]:
+    return [[*item["box"], item.get("name", phrase)] for item in objects or () if item["box"] is not None]
