@@ -47,7 +47,7 @@ def the_only(example: Example, phrase: str) -> Object:
 
 
 def lies(subject: Object, relation: str, other: Object, side: int) -> str:
-    """"yes" or "no" where the boxes leave no doubt, otherwise "unclear"."""
+    """ "yes" or "no" where the boxes leave no doubt, otherwise "unclear"."""
     if relation in ("in front of", "behind"):
         overlap_x = min(subject.box.x2, other.box.x2) - max(subject.box.x1, other.box.x1)
         overlap_y = min(subject.box.y2, other.box.y2) - max(subject.box.y1, other.box.y1)

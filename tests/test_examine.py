@@ -17,6 +17,7 @@ from chiasm.errors import RunError
 from chiasm.examine.run import examine
 from chiasm.examine.run_folder import read_manifest, read_rows, read_summary
 from chiasm.examine.summary import summarise
+from chiasm.types import Box, Detection, Object
 
 
 def run(folder: Path, dataset: Pictures | None = None, **settings) -> Oracle:  # type: ignore[no-untyped-def]
@@ -80,7 +81,7 @@ class Slow(Oracle):
         time.sleep(0.05)
         return super().classify(images)
 
-examine(Slow(Pictures(200)), Pictures(200), Path(sys.argv[1]), batch=4, progress=False)
+examine(Slow(Pictures(80)), Pictures(80), Path(sys.argv[1]), batch=4, progress=False)
 """
 
 
@@ -95,7 +96,7 @@ def test_kill_minus_9_and_the_same_command_again(tmp_path: Path) -> None:
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (killed / "summary.json").exists()
-    dataset = Pictures(200)
+    dataset = Pictures(80)
     run(killed, dataset)
     run(tmp_path / "whole", dataset)
     assert samples.read_bytes() == (tmp_path / "whole" / "samples.jsonl").read_bytes()
@@ -176,6 +177,33 @@ def test_roles_that_are_missing_are_left_out_and_none_at_all_is_an_error(tmp_pat
         examine(DoesNothing(Pictures()), Pictures(), tmp_path / "b", progress=False)
 
 
+def test_a_model_that_only_answers_leaves_pictures_without_questions_without_rows(tmp_path: Path) -> None:
+    class OnlyAnswers(Oracle):
+        scene = detector = None  # type: ignore[assignment]
+
+        def caption(self, images):  # type: ignore[no-untyped-def]
+            return None
+
+    dataset = Pictures(12, changed={index: {"questions": ()} for index in (3, 4, 11)})
+    examine(OnlyAnswers(dataset), dataset, tmp_path, batch=4, progress=False)
+    whole = (tmp_path / "samples.jsonl").read_bytes()
+    assert {row["index"] for row in read_rows(tmp_path)} == set(range(12)) - {3, 4, 11}
+    (tmp_path / "summary.json").unlink()
+    examine(OnlyAnswers(dataset), dataset, tmp_path, batch=4, progress=False)
+    assert (tmp_path / "samples.jsonl").read_bytes() == whole
+    plain = Pictures(2, changed={index: {"questions": ()} for index in (0, 1)})
+    assert examine(OnlyAnswers(plain), plain, tmp_path / "plain", progress=False)["rows"] == 0
+
+
+def test_a_score_that_is_no_number_is_named(tmp_path: Path) -> None:
+    class Divides(Oracle):
+        def objects_of(self, example):  # type: ignore[no-untyped-def]
+            return Detection((Object("cat", Box(0, 0, 9, 9), score=float("nan")),))
+
+    with pytest.raises(RunError, match=r"p0/detect: .*not finite"):
+        examine(Divides(Pictures()), Pictures(), tmp_path, progress=False)
+
+
 def test_a_role_that_loses_an_output_is_named(tmp_path: Path) -> None:
     class Forgets(Oracle):
         def caption(self, images):  # type: ignore[no-untyped-def]
@@ -212,3 +240,8 @@ def test_metrics_are_sliced_by_kind_variant_and_size(tmp_path: Path) -> None:
     total = next(e["n"] for e in entries if e["metric"] == "detect.recall" and e["slice"] is None)
     assert sum(e["n"] for e in by_size.values()) == total
     assert ("ground.iou", ("object_size", "none")) in slices
+
+
+def test_examining_and_reporting_need_no_torch() -> None:
+    code = "import sys, chiasm.examine.run, chiasm.report.html; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -1,5 +1,6 @@
 """The drawn world's pictures: deterministic, the same at any size, and annotated to the pixel."""
 
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chiasm.data.worlds.backgrounds import paint_background
-from chiasm.data.worlds.layout import LEAST_EXTENT, LEAST_VISIBLE, Layout, Thing
+from chiasm.data.worlds.layout import Layout, Thing
 from chiasm.data.worlds.lettering import write
 from chiasm.data.worlds.places import HORIZON, company, object_priors, popularity
 from chiasm.data.worlds.preview import class_chart, contact_sheet
@@ -20,6 +21,8 @@ from chiasm.data.worlds.vocabulary import plural, with_article
 from chiasm.errors import ConfigError
 
 SPLITS = ("train", "val", "test", "compositional")
+LEAST_VISIBLE = 0.5  # of an object's silhouette
+LEAST_EXTENT = 6  # pixels at 96
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +56,11 @@ def test_another_process_draws_the_same():
     code = "from chiasm.data.worlds.scenes import Scenes; print(Scenes('test', seed=3).fingerprint())"
     outputs = {
         subprocess.run(
-            [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+            [sys.executable, "-c", code],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout.strip()
         for seed in ("1", "2")
     }

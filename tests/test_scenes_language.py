@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import scenes_truth as truth
 
-from chiasm.data.worlds.scenes import COLORS, HELD_OUT, OBJECT_NAMES, SCENE_NAMES, WORDS, Scenes
+from chiasm.data.worlds.scenes import COLORS, HELD_OUT, OBJECT_NAMES, SCENE_NAMES, WORDS, Scenes, render
 
 KINDS = {"existence", "count", "color", "size", "spatial", "comparison", "scene", "reading"}
 
@@ -75,6 +75,7 @@ def test_negatives_follow_popes_rules():
         for name in names:
             together[name].update(names - {name})
     popular, adversarial = defaultdict(list), defaultdict(list)
+    drawn_at_random = set()
     for index in range(400):
         example = Scenes("test")[index]
         present = {thing.name for thing in example.objects}
@@ -83,12 +84,15 @@ def test_negatives_follow_popes_rules():
                 (absent,) = truth.nouns(question.text)
                 popular[question.variant].append(frequency[absent])
                 adversarial[question.variant].append(sum(together[name][absent] for name in present) / len(present))
+                if question.variant == "random":
+                    drawn_at_random.add(absent)
 
     def mean(values):
         return sum(values) / len(values)
 
     assert mean(popular["popular"]) > 1.25 * mean(popular["random"])
     assert mean(adversarial["adversarial"]) > 1.5 * mean(adversarial["random"])
+    assert len(drawn_at_random) > 0.9 * len(OBJECT_NAMES)
 
 
 def test_captions_name_only_what_is_there(examples):
@@ -146,6 +150,19 @@ def test_annotated_relations_are_clear_and_complete(examples):
                     assert ((a, "in front of", b) in stated) == ((b, "behind", a) in stated)
         for a, predicate, b in stated:
             assert truth.lies(example.objects[a], predicate, example.objects[b], side) == "yes"
+
+
+def test_what_is_in_front_hides_a_clear_part_of_the_other():
+    data, seen = Scenes("val"), 0
+    for index in range(150):
+        example, layout = data[index], data.layout(index)
+        for relation in example.relations:
+            if relation.predicate == "in front of":
+                behind = replace(layout, things=(layout.things[relation.object],))
+                silhouette = render(behind, "x", 96)[1][0]
+                assert (silhouette & example.objects[relation.subject].mask).sum() >= 12
+                seen += 1
+    assert seen > 30
 
 
 def test_references_mean_exactly_their_boxes(examples):

@@ -74,7 +74,7 @@ class Sequence:
 
 
 def compose(trunk: Seq[Part], branches: Seq[Seq[Part]] = ()) -> Sequence:
-    """Build a document. Raises DataError where a branch is empty or there is nothing before the first target."""
+    """Build a document. Raises DataError where it or a branch is empty, or there is nothing before the first target."""
     columns: list[tuple[np.ndarray, ...]] = []
     trunk_length = sum(len(part.ids) if isinstance(part, Text) else part.tokens for part in trunk)
     for segment, parts in enumerate([trunk, *branches]):
@@ -105,6 +105,8 @@ def compose(trunk: Seq[Part], branches: Seq[Seq[Part]] = ()) -> Sequence:
             position += n
         if segment and position == start:
             raise DataError(f"branch {segment} is empty")
+    if not trunk_length and not branches:
+        raise DataError("the document is empty")
     return Sequence(*(np.concatenate(column) for column in zip(*columns, strict=True)))
 
 

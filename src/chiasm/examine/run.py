@@ -97,16 +97,16 @@ def _examine_batch(pipeline: Examinee, pictures: Sequence[Picture], scorer: Scor
     """The rows of a few pictures, picture by picture, each in the order scene, caption, answers, objects, places."""
     rows: list[list[Row]] = [[] for _ in pictures]
     if pipeline.scene is not None:
-        for mine, picture, said in zip(
-            rows, pictures, _ask(pipeline.scene.classify, pictures, _no_answer), strict=True
-        ):
-            mine.append(scorer.scene(picture, said))
+        scenes = _ask(pipeline.scene.classify, pictures, _no_answer)
+        for mine, picture, scene in zip(rows, pictures, scenes, strict=True):
+            mine.append(scorer.scene(picture, scene))
     if pipeline.language is not None:
         captions = _ask(pipeline.language.caption, pictures, _no_answer)
+        for mine, picture, caption in zip(rows, pictures, captions, strict=bool(captions)):
+            mine.append(scorer.caption(picture, caption))
         questions = [[question.text for question in picture.example.questions] for picture in pictures]
         answers = _ask_each(pipeline.language.answer, pictures, questions, _no_answer)
-        for mine, picture, caption, several in zip(rows, pictures, captions, answers, strict=True):
-            mine.append(scorer.caption(picture, caption))
+        for mine, picture, several in zip(rows, pictures, answers, strict=True):
             mine += map(scorer.answer, repeat(picture), several, picture.example.questions)
     if pipeline.detector is not None:
         found = _ask(pipeline.detector.detect, pictures, _no_detection)
@@ -118,11 +118,19 @@ def _examine_batch(pipeline: Examinee, pictures: Sequence[Picture], scorer: Scor
     return [row for mine in rows for row in mine]
 
 
-def _ask(call: Callable[..., list[T]], pictures: Sequence[Picture], no_picture: Callable[[Picture], T]) -> list[T]:
-    """One output a picture; a picture that could not be opened is not shown to the role."""
+def _ask(
+    call: Callable[..., list[T] | None], pictures: Sequence[Picture], no_picture: Callable[[Picture], T]
+) -> list[T]:
+    """One output a picture, or none at all if the role says with None that it does not do this.
+
+    A picture that could not be opened is not shown to the role.
+    """
     opened = [picture.image for picture in pictures if picture.image is not None]
-    outputs = iter(_checked(call, len(opened), call(opened)) if opened else [])
-    return [next(outputs) if picture.image is not None else no_picture(picture) for picture in pictures]
+    outputs = call(opened) if opened else []
+    if outputs is None:
+        return []
+    said = iter(_checked(call, len(opened), outputs))
+    return [next(said) if picture.image is not None else no_picture(picture) for picture in pictures]
 
 
 def _ask_each(

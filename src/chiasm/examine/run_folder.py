@@ -47,25 +47,30 @@ class RunFolder:
         run was finished.
         """
         samples = self.path / SAMPLES
+        if (self.path / SUMMARY).exists():
+            return examples
         if not samples.exists():
             return 0
-        starts: dict[int, int] = {}  # byte offset of each example's first row; every example has one
-        offset, last = 0, 0
-        for row, length in _rows_with_length(samples):
-            last = row["index"]
-            starts.setdefault(last, offset)
-            offset += length
-        if last == examples - 1 and (self.path / SUMMARY).exists():
-            return examples
-        first = last // batch * batch
-        os.truncate(samples, starts.get(first, 0))
+        lines = list(_rows_with_length(samples))
+        first = max((row["index"] for row, _ in lines), default=0) // batch * batch
+        os.truncate(samples, sum(length for row, length in lines if row["index"] < first))
         return first
 
     def append(self, rows: Sequence[Row]) -> None:
-        """Add rows in one write, so that a kill tears at most the last line that reached the disk."""
-        text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
+        """Add rows in one write, so that a kill tears at most the last line that reached the disk.
+
+        Raises RunError for a row with a number that is not finite, which JSON can't hold.
+        """
+        lines = []
+        for row in rows:
+            try:
+                lines.append(json.dumps(row, allow_nan=False) + "\n")
+            except ValueError:
+                raise RunError(
+                    f"{row['id']}: the model returned a number that is not finite: {row['parsed']}"
+                ) from None
         with open(self.path / SAMPLES, "ab") as file:
-            file.write(text.encode("ascii"))
+            file.write("".join(lines).encode("ascii"))
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         _write_json(self.path / SUMMARY, summary)
@@ -106,9 +111,7 @@ def _check_same_run(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) 
         for where, before, now in _differences(key, old.get(key), json.loads(json.dumps(new.get(key))))
     ]
     if differences:
-        raise RunError(
-            f"{path} holds another run ({'; '.join(differences)}); name another folder, or delete this one"
-        )
+        raise RunError(f"{path} holds another run ({'; '.join(differences)}); name another folder, or delete this one")
 
 
 def _differences(where: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:

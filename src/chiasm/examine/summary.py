@@ -65,8 +65,8 @@ def summarise(rows: Sequence[Row], replicates: int = REPLICATES, seed: int = 0) 
 
 
 class _Table:
-    """The rows' statistics as arrays: `values` and `present`, which of them a row has, are (rows, statistics); `repairs`
-    holds (images, statistics) for each kind."""
+    """The rows' statistics as arrays: `values`, and in `present` which of them a row has, are (rows, statistics);
+    `repairs` holds (images, statistics) for each kind."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
         self.rows = rows

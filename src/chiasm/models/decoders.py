@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from chiasm.errors import ConfigError
 from chiasm.models.nn.attention import Attend
 from chiasm.models.nn.blocks import DecoderBlock
 from chiasm.models.nn.rope import angles
@@ -34,6 +35,8 @@ class Llama(nn.Module):
         hidden = hidden or -(-8 * width // 3 // 32) * 32
         self.embed = nn.Embedding(vocabulary, width)
         self.blocks = nn.ModuleList(DecoderBlock(width, heads, self.kv_heads, hidden, eps) for _ in range(depth))
+        if self.head_width % 2:
+            raise ConfigError(f"rotary positions turn pairs, so a head can't be {self.head_width} wide")
         self.norm = nn.RMSNorm(width, eps)
         self.head = nn.Linear(width, vocabulary, bias=False)
         for parameter in self.parameters():

@@ -45,6 +45,11 @@ class PrefixFusion(nn.Module):
             places = int((media == picture).sum())
             if places != length:
                 raise ConfigError(f"picture {picture} has {length} features but {places} places in the sequence")
+        if (last := int(media.max())) >= len(features):
+            places = int((media == last).sum())
+            raise ConfigError(
+                f"picture {last} has {places} places in the sequence but only {len(features)} pictures were given"
+            )
         raise ConfigError(
             f"pictures must appear in the sequence in the order of their features: {len(features)} were given"
         )

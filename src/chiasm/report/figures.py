@@ -21,10 +21,10 @@ MAIN = ("scene.accuracy", "answer.exact", "existence.f1", "detect.recall", "dete
 
 _COST_COLUMNS = (*MAIN, "ground.iou", "caption.hallucinated", "caption.coverage")
 _SLICES: Mapping[str, str] = {
-    "kind": "by kind of question",
-    "variant": "by kind of absent object",
-    "object_size": "by object size",
-    "objects": "by number of objects",
+    "kind": "By kind of question",
+    "variant": "By how the absent object was chosen",
+    "object_size": "By object size",
+    "objects": "By number of objects in the picture",
 }
 _KIND_TITLES = {
     "hallucination": "Hallucination",
@@ -59,17 +59,37 @@ def headline(metrics: Sequence[Mapping[str, Any]]) -> dict[str, list[Bar]]:
     groups: dict[str, list[Bar]] = {}
     for entry in metrics:
         if entry["slice"] is None:
-            groups.setdefault(GROUPS[entry["metric"].split(".")[0]], []).append(_bar(entry, entry["title"]))
+            groups.setdefault(GROUPS[entry["metric"].split(".")[0]], []).append(_bar(entry, _short(entry["title"])))
     return groups
 
 
-def breakdowns(metrics: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Bar]]]:
-    """(title, bars) for every metric and slice key with two values or more."""
-    panels: dict[str, list[Bar]] = {}
-    for entry in metrics:
-        for key, label in (entry["slice"] or {}).items():
-            panels.setdefault(f"{entry['title']}, {_SLICES[key]}", []).append(_bar(entry, label))
-    return [(title, bars) for title, bars in panels.items() if len(bars) > 1]
+def _short(title: str) -> str:
+    """A metric's title below the heading of its group: "Existence F1" -> "F1"."""
+    first, _, rest = title.partition(" ")
+    return rest[0].upper() + rest[1:] if rest and first in ("Scene", "Existence", "Detection", "Grounding") else title
+
+
+@dataclass(frozen=True, slots=True)
+class Breakdown:
+    """Slice values down, metrics across; a bar is None where a metric has no items in that slice."""
+
+    title: str
+    columns: list[str]
+    rows: list[tuple[str, list[Bar | None]]]
+
+
+def breakdowns(metrics: Sequence[Mapping[str, Any]]) -> list[Breakdown]:
+    """One for each slice key that has two values or more."""
+    found = []
+    for key, title in _SLICES.items():
+        entries = [entry for entry in metrics if key in (entry["slice"] or {})]
+        columns = list(dict.fromkeys(entry["title"] for entry in entries))
+        labels = list(dict.fromkeys(entry["slice"][key] for entry in entries))
+        bars = {(entry["slice"][key], entry["title"]): _bar(entry, entry["slice"][key]) for entry in entries}
+        if len(labels) > 1:
+            rows = [(label, [bars.get((label, column)) for column in columns]) for label in labels]
+            found.append(Breakdown(title, columns, rows))
+    return found
 
 
 @dataclass(frozen=True, slots=True)

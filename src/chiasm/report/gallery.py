@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from PIL import Image
 
@@ -19,6 +19,7 @@ from chiasm.errors import ImageError
 Row = Mapping[str, Any]
 SIDE = 320
 QUALITY = 78
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ def build_gallery(folder: Path, rows: Sequence[Row], max_pictures: int, max_byte
         by_picture[row["index"]].append(row)
     chosen = _choose(rows, by_picture, max_pictures)
     pictures: list[dict[str, Any]] = []
-    items: list[dict[str, Any]] = []
+    items: list[list[dict[str, Any]]] = []
     used = 0
     with ThreadPoolExecutor() as pool:
         for index, source in zip(chosen, pool.map(lambda i: _thumbnail(folder, by_picture[i][0]), chosen), strict=True):
@@ -47,9 +48,10 @@ def build_gallery(folder: Path, rows: Sequence[Row], max_pictures: int, max_byte
             used += len(source)
             first = by_picture[index][0]
             size = first["size"] or (4, 3)
-            items += [_item(row, len(pictures)) for row in by_picture[index]]
+            wrong_first = sorted(by_picture[index], key=lambda row: row["right"] is not False)
+            items.append([_item(row, len(pictures)) for row in wrong_first])
             pictures.append({"name": first["example"], "file": first["image"], "size": size, "source": source})
-    return Gallery(pictures, items, len(pictures), len(by_picture))
+    return Gallery(pictures, list(_in_turn(items)), len(pictures), len(by_picture))
 
 
 def _choose(rows: Sequence[Row], by_picture: Mapping[int, Sequence[Row]], count: int) -> list[int]:
@@ -66,7 +68,8 @@ def _choose(rows: Sequence[Row], by_picture: Mapping[int, Sequence[Row]], count:
     return list(chosen)
 
 
-def _in_turn(groups: Sequence[Sequence[int]]) -> Iterator[int]:
+def _in_turn(groups: Sequence[Sequence[T]]) -> Iterator[T]:
+    """The first of every group, then the second of every group, and so on."""
     for place in range(max(map(len, groups), default=0)):
         yield from (group[place] for group in groups if place < len(group))
 
@@ -94,7 +97,7 @@ def _item(row: Row, picture: int) -> dict[str, Any]:
         "picture": picture,
         "task": task,
         "prompt": row["prompt"],
-        "said": _names(parsed) if boxes else parsed,
+        "said": _names(task, parsed) if boxes else parsed,
         "truth": _truth(task, truth),
         "raw": row["raw"] if row["raw"] != parsed else "",
         "problem": row["problem"],
@@ -115,15 +118,15 @@ def _truth(task: str, truth: Any) -> str | None:
         named = "" if truth["objects"] is None else f" [{', '.join(truth['objects']) or 'no objects'}]"
         return (truth["captions"][0] if truth["captions"] else "") + named or None
     if task in ("detect", "ground"):
-        return _names(truth)
+        return _names(task, truth)
     return truth
 
 
-def _names(objects: Sequence[Mapping[str, Any]]) -> str:
-    counts: dict[str, int] = {}
-    for item in objects:
-        name = item.get("name", "box")
-        counts[name] = counts.get(name, 0) + 1
+def _names(task: str, objects: Sequence[Mapping[str, Any]]) -> str:
+    """ "cup, 2 × lamp" for detections; an expression is known, so for grounding only the number of boxes counts."""
+    if task == "ground":
+        return "nothing" if not objects else "1 box" if len(objects) == 1 else f"{len(objects)} boxes"
+    counts = Counter(item["name"] for item in objects)
     return ", ".join(name if count == 1 else f"{count} × {name}" for name, count in counts.items()) or "nothing"
 
 

@@ -25,15 +25,15 @@ function drawBoxes(frame, item, size, labels) {
   const svg = document.createElementNS(space, "svg");
   svg.setAttribute("viewBox", `0 0 ${size[0]} ${size[1]}`);
   svg.setAttribute("preserveAspectRatio", "none");
-  for (const [boxes, name] of [[item.true, "is-true"], [item.predicted, "is-predicted"]]) {
+  // All dark casings go below all colours, so that a prediction does not hide the truth that it sits on.
+  const layers = [[item.true, "casing"], [item.predicted, "casing"], [item.true, "is-true"], [item.predicted, "is-predicted"]];
+  for (const [boxes, style] of layers) {
     for (const [x1, y1, x2, y2] of boxes) {
-      for (const style of ["casing", name]) {
-        const rect = document.createElementNS(space, "rect");
-        rect.setAttribute("x", x1); rect.setAttribute("y", y1);
-        rect.setAttribute("width", x2 - x1); rect.setAttribute("height", y2 - y1);
-        rect.setAttribute("class", style);
-        svg.append(rect);
-      }
+      const rect = document.createElementNS(space, "rect");
+      rect.setAttribute("x", x1); rect.setAttribute("y", y1);
+      rect.setAttribute("width", x2 - x1); rect.setAttribute("height", y2 - y1);
+      rect.setAttribute("class", style);
+      svg.append(rect);
     }
   }
   frame.append(svg);
@@ -55,6 +55,12 @@ function drawBoxes(frame, item, size, labels) {
   frame.append(layer);
 }
 
+// Cards take the shape of the middle picture, within reason; others are fitted in.
+function cardAspect(gallery) {
+  const shapes = gallery.pictures.map(({ size }) => size[0] / size[1]).sort((a, b) => a - b);
+  return Math.min(1.6, Math.max(0.8, shapes[Math.floor(shapes.length / 2)] ?? 1));
+}
+
 function pictureOf(gallery, item, room) {
   const picture = gallery.pictures[item.picture];
   const holder = element("span", { class: "picture" });
@@ -69,7 +75,7 @@ function pictureOf(gallery, item, room) {
     const scale = Math.min(room[0] / width, room[1] / height);
     frame.style.width = `${width * scale}px`;
     frame.style.height = `${height * scale}px`;
-  } else if (width * 3 >= height * 4) frame.style.width = "100%";
+  } else if (width / height >= gallery.aspect) frame.style.width = "100%";
   else { frame.style.height = "100%"; frame.style.aspectRatio = `${width} / ${height}`; }
   drawBoxes(frame, item, picture.size, Boolean(room));
   holder.append(frame);
@@ -86,13 +92,19 @@ function wordsOf(item, full) {
     line("model", item.problem ? `unreadable: ${item.problem}` : item.said || "(nothing)", `said ${verdict}`),
     item.truth !== null && line("truth", item.truth, "truth"),
     full && item.raw && line("raw", item.raw, "raw"));
-  if (item.errors.length) {
+  const reasons = new Map();
+  for (const [kind, cause, name] of item.errors) {
+    const about = name && name !== item.prompt && item.task !== "answer" ? `: ${name}` : "";
+    const reason = reasons.get(kind + cause + about) ?? { kind, text: cause + about, times: 0 };
+    reason.times += 1;
+    reasons.set(kind + cause + about, reason);
+  }
+  if (reasons.size) {
     const tags = element("span", { class: "tags" });
-    for (const [kind, cause, name] of full ? item.errors : item.errors.slice(0, 3)) {
-      const about = name && name !== item.prompt && item.task !== "answer" ? `: ${name}` : "";
-      tags.append(element("span", { class: `kind ${kind}`, text: cause + about }));
+    for (const { kind, text, times } of [...reasons.values()].slice(0, full ? undefined : 3)) {
+      tags.append(element("span", { class: `kind ${kind}`, text: times > 1 ? `${text} × ${times}` : text }));
     }
-    if (!full && item.errors.length > 3) tags.append(element("span", { text: `and ${item.errors.length - 3} more` }));
+    if (!full && reasons.size > 3) tags.append(element("span", { text: `and ${reasons.size - 3} more` }));
     words.append(tags);
   }
   if (full) words.append(element("span", { class: "task", text: item.id }));
@@ -102,7 +114,7 @@ function wordsOf(item, full) {
 function show(gallery, items, position) {
   const item = items[position];
   const go = (step) => show(gallery, items, (position + step + items.length) % items.length);
-  const room = [Math.min(window.innerWidth * 0.94, 940) - 28, window.innerHeight * 0.6];
+  const room = [Math.min(window.innerWidth * 0.94, 940) - 46, window.innerHeight * 0.6];
   viewer.replaceChildren(
     element("div", { class: "viewer-bar" },
       element("button", { text: "←", "aria-label": "Previous", onclick: () => go(-1) }),
@@ -147,7 +159,8 @@ function buildGallery(holder) {
     oninput: () => choose("text", search.value.toLowerCase()),
   });
   const count = element("p", { class: "count", "aria-live": "polite" });
-  const cards = element("div", { class: "cards" });
+  gallery.aspect = cardAspect(gallery);
+  const cards = element("div", { class: "cards", style: `--aspect: ${gallery.aspect}` });
   const more = element("button", { class: "more", text: "Show more", onclick: () => { shown += PAGE; render(); } });
 
   function choose(name, value) {

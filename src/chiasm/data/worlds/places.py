@@ -86,9 +86,7 @@ def object_priors(scene: str) -> dict[str, float]:
     allowed = [name for name in OBJECT_NAMES if name != SCENERY.get(scene)]
     typical = _TYPICAL[scene]
     total = sum(typical.values())
-    return {
-        name: OUT_OF_PLACE / len(allowed) + (1 - OUT_OF_PLACE) * typical.get(name, 0) / total for name in allowed
-    }
+    return {name: OUT_OF_PLACE / len(allowed) + (1 - OUT_OF_PLACE) * typical.get(name, 0) / total for name in allowed}
 
 
 @cache

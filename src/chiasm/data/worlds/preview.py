@@ -15,7 +15,7 @@ from chiasm.types import Dataset, Example, Object
 _TILE = 288  # pixels of a picture's side on the sheet: three times the default size
 _MARGIN = 8
 _LINE = 14
-_LINES = 13
+_LINES = 15
 _CHARACTERS = 48
 _PAPER = (255, 255, 255)
 _INK = (20, 20, 20)

@@ -54,6 +54,7 @@ _READING = (
     "What does {the} say?", "What is written on {the}?", "Which word is on {the}?", "What is the text on {the}?",
 )  # fmt: skip
 
+
 class Draft(NamedTuple):
     """A question without its id."""
 

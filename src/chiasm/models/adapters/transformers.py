@@ -128,7 +128,9 @@ def _require(config: Any, **wanted: object) -> None:
     for name, value in wanted.items():
         found = getattr(config, name)
         if found != value:
-            raise ConfigError(f"a {config.model_type} model with {name} = {found!r} can't be brought over, only {value!r}")
+            raise ConfigError(
+                f"a {config.model_type} model with {name} = {found!r} can't be brought over, only {value!r}"
+            )
 
 
 def _take(left: dict[str, Tensor], name: str) -> Tensor:

@@ -87,6 +87,8 @@ class Engine:
     ) -> Iterator[list[Step]]:
         """Yields the new token of every unfinished row, step by step, until all rows have closed or hold `limit`
         tokens. A constraint (one for all rows, or one a row) limits what may come next."""
+        if limit < 1:
+            raise ConfigError(f"limit must be at least 1 token, got {limit}")
         packed = pack(documents)
         leaves = _leaves(packed)
         device = self.decoder.embed.weight.device

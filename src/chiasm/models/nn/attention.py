@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from chiasm.data.sequence import Packed, View, steps, views
 from chiasm.data.sequence import Sequence as TokenSequence
+from chiasm.errors import ConfigError
 from chiasm.models.nn.rope import rotate
 
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
@@ -27,6 +28,8 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int, kv_heads: int | None = None, bias: bool = False):
         super().__init__()
         self.heads, self.kv_heads, self.head_width = heads, kv_heads or heads, width // heads
+        if width % heads or heads % self.kv_heads:
+            raise ConfigError(f"width {width} can't be divided over {heads} heads in {self.kv_heads} groups")
         self.qkv = nn.Linear(width, (heads + 2 * self.kv_heads) * self.head_width, bias)
         self.out = nn.Linear(heads * self.head_width, width, bias)
 
