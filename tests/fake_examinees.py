@@ -80,6 +80,7 @@ class Oracle:
     dataset: Pictures
     name: str = "oracle"
     calls: list[str] = field(default_factory=list)
+    warn: Any = None
 
     @property
     def scene(self) -> Any:

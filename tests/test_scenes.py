@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chiasm.data.preview import contact_sheet
 from chiasm.data.worlds.backgrounds import paint_background
+from chiasm.data.worlds.chart import class_chart
 from chiasm.data.worlds.layout import Layout, Thing
 from chiasm.data.worlds.lettering import write
 from chiasm.data.worlds.places import HORIZON, company, object_priors, popularity
-from chiasm.data.worlds.preview import class_chart, contact_sheet
 from chiasm.data.worlds.scenes import COLORS, HELD_OUT, OBJECT_NAMES, SCENE_NAMES, SIZES, WORDS, Scenes, render
 from chiasm.data.worlds.sprites import sprite
 from chiasm.data.worlds.vocabulary import plural, with_article

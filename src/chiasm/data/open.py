@@ -19,11 +19,13 @@ from chiasm.types import Dataset
 
 @dataclass(frozen=True)
 class Source:
-    """How to open one kind of dataset: its class, what it is opened on, and its options with their types."""
+    """How to open one kind of dataset: its class, what it is opened on (and on what if nothing is said), and its options
+    with their types."""
 
     open: Callable[..., Dataset]
     subject: str
     options: Mapping[str, Callable[[str], Any]]
+    default: str = ""
 
 
 def _scenes(split: str, **options: Any) -> Dataset:
@@ -33,7 +35,7 @@ def _scenes(split: str, **options: Any) -> Dataset:
 
 
 DATASETS: dict[str, Source] = {
-    "scenes": Source(_scenes, "SPLIT", {"seed": int, "size": int, "count": int}),
+    "scenes": Source(_scenes, "SPLIT", {"seed": int, "size": int, "count": int}, default="train"),
     "daquar": Source(Daquar, "FOLDER", {"split": str, "part": str}),
     "flickr8k": Source(Flickr8k, "FOLDER", {"split": str}),
     "coco": Source(Coco, "FOLDER", {"split": str}),
@@ -44,7 +46,7 @@ DATASETS: dict[str, Source] = {
 def open_dataset(spec: str) -> Dataset:
     """The dataset that `spec` names: ``NAME:WHAT?option=value&option=value`` or simply a folder of photos.
 
-    ``scenes:test``, ``scenes:test?count=200&size=96``, ``daquar:FOLDER?part=heldout``, ``flickr8k:FOLDER?split=dev``,
+    ``scenes``, ``scenes:test?count=200&size=96``, ``daquar:FOLDER?part=heldout``, ``flickr8k:FOLDER?split=dev``,
     ``coco:FOLDER?split=val2017``, ``photos:FOLDER``. The options are the keyword arguments of the classes in
     `DATASETS`. Raises ConfigError for unknown names and options, DataError or ImageError for what can't be read.
     """
@@ -58,6 +60,7 @@ def open_dataset(spec: str) -> Dataset:
         raise ConfigError(f"{spec}: no dataset is called {name!r}{did_you_mean(name, DATASETS)}")
     source = DATASETS[name]
     subject, _, query = rest.partition("?")
+    subject = subject or source.default
     if not subject:
         raise ConfigError(f"{spec}: say what to open: {name}:{source.subject}")
     return source.open(subject, **_options(spec, query, source.options))

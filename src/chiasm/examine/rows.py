@@ -28,7 +28,8 @@ from chiasm.types import Answer, Box, Detection, Example, Object, Question, Refe
 class Picture:
     """An example with its opened picture, or the problem there was.
 
-    `where` is the picture's file, relative to the run folder if it is kept there.
+    `where` is the picture's file, relative to the run folder if it is kept there. `notice` is the model's own warning
+    that the picture is unlike those it was trained on.
     """
 
     index: int
@@ -36,6 +37,7 @@ class Picture:
     where: str
     image: Image.Image | None
     problem: str | None = None
+    notice: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ def _row(
         "parsed": parsed,
         "rule": said.rule,
         "problem": said.problem,
+        "notice": picture.notice,
         "logprob": said.logprob if isinstance(said, Answer) else None,
         "truth": truth,
         "right": judgement.right,

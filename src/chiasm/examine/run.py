@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import PIL
+from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -40,6 +42,8 @@ class Examinee(Protocol):
     def language(self) -> Language | None: ...
     @property
     def detector(self) -> Detector | None: ...
+    @property
+    def warn(self) -> Callable[[Sequence[Image.Image]], list[str | None]] | None: ...
     def describe(self) -> Mapping[str, Any]: ...
 
 
@@ -86,7 +90,7 @@ def examine(
             task = bar.add_task(f"{pipeline.name} on {dataset.name}", total=count, completed=first)
             for start in range(first, count, batch):
                 pictures = [_open(dataset[i], i, folder) for i in range(start, min(start + batch, count))]
-                run.append(_examine_batch(pipeline, pictures, scorer))
+                run.append(_examine_batch(pipeline, _warned(pipeline, pictures), scorer))
                 bar.advance(task, len(pictures))
     summary = summarise(read_rows(folder), seed=SEED)
     run.write_summary(summary)
@@ -116,6 +120,14 @@ def _examine_batch(pipeline: Examinee, pictures: Sequence[Picture], scorer: Scor
             mine.append(scorer.detection(picture, objects))
             mine += map(scorer.grounding, repeat(picture), several_places, picture.example.references)
     return [row for mine in rows for row in mine]
+
+
+def _warned(pipeline: Examinee, pictures: Sequence[Picture]) -> list[Picture]:
+    """The pictures with the model's notices on those that are strange to it."""
+    if pipeline.warn is None:
+        return list(pictures)
+    notices = _ask(pipeline.warn, pictures, lambda picture: None)
+    return [replace(picture, notice=notice) for picture, notice in zip(pictures, notices, strict=True)]
 
 
 def _ask(

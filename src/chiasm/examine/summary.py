@@ -55,6 +55,7 @@ def summarise(rows: Sequence[Row], replicates: int = REPLICATES, seed: int = 0) 
     return {
         "rows": len(rows),
         "images": table.images,
+        "unfamiliar_images": len({row["index"] for row in rows if row["notice"]}),
         "unreadable_images": len({row["index"] for row in rows if row["size"] is None}),
         "unscored_rows": sum(row["right"] is None for row in rows),
         "unparsed": dict(sorted(Counter(row["task"] for row in rows if _is_unparsed(row)).items())),

@@ -46,26 +46,25 @@ def build(config: Config, tokenizer: Tokenizer) -> VLM:
     """A model with random weights. `config` as in config.json; raises ConfigError naming the part and the key."""
     parts = {name: _part(name, config, kinds) for name, kinds in PARTS.items()}
     dialect = config.get("dialect", {})
-    model = VLM(
+    return VLM(
         **parts,
         tokenizer=tokenizer,
         dialect=Dialect(
             dialect.get("prompts", {}), tuple(dialect.get("scenes", ())), tuple(dialect.get("objects", ()))
         ),
     )
-    return model
 
 
 def _part(name: str, config: Config, kinds: Mapping[str, type]) -> Any:
-    if name not in config:
-        raise ConfigError(f"the model's config has no {name!r}; it needs {', '.join(PARTS)}")
+    if not isinstance(config, Mapping) or not isinstance(config.get(name), Mapping):
+        raise ConfigError(f"the model's config has no {name!r}; it needs {', '.join(PARTS)}, each with its settings")
     arguments = dict(config[name])
     kind = arguments.pop("kind", None)
     if kind not in kinds:
         raise ConfigError(f"unknown {name} kind {kind!r}{did_you_mean(str(kind), kinds)}")
     try:
         return kinds[kind](**arguments)
-    except TypeError as error:
+    except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:  # a wrong key, or an impossible value
         raise ConfigError(f"{name} {kind!r}: {error}") from error
 
 

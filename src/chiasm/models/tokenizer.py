@@ -22,6 +22,8 @@ class Tokenizer:
 
     def __init__(self, backend: tokenizers.Tokenizer):
         self.backend = backend
+        # A mark that somebody writes into a question stays text: only the model's code opens and closes answers.
+        backend.encode_special_tokens = True
         self.begin, self.end, self.answer = (self._special(name) for name in (BEGIN, END, ANSWER))
 
     @classmethod

@@ -101,6 +101,7 @@ def _item(row: Row, picture: int) -> dict[str, Any]:
         "truth": _truth(task, truth),
         "raw": row["raw"] if row["raw"] != parsed else "",
         "problem": row["problem"],
+        "notice": row["notice"],
         "right": row["right"],
         "slice": row["slices"].get("kind", ""),
         "errors": [[error["kind"], error["cause"], error["name"]] for error in row["errors"]],

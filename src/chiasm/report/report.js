@@ -91,7 +91,8 @@ function wordsOf(item, full) {
     item.prompt && element("span", { class: "prompt", text: item.prompt }),
     line("model", item.problem ? `unreadable: ${item.problem}` : item.said || "(nothing)", `said ${verdict}`),
     item.truth !== null && line("truth", item.truth, "truth"),
-    full && item.raw && line("raw", item.raw, "raw"));
+    full && item.raw && line("raw", item.raw, "raw"),
+    full && item.notice && line("notice", item.notice, "raw"));
   const reasons = new Map();
   for (const [kind, cause, name] of item.errors) {
     const about = name && name !== item.prompt && item.task !== "answer" ? `: ${name}` : "";

@@ -39,7 +39,7 @@ def chiasm_tiny() -> Recipe:
                 "see",
                 train=(("encoder.*", Full(1e-3)), (".*", "frozen")),
                 objective="patches",
-                steps=1000,
+                steps=1200,
                 batch=64,
                 micro_batch=64,
             ),

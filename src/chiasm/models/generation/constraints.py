@@ -54,6 +54,9 @@ class Boxes:
         self._locations = tokenizer.locations()
         if len(self._locations) < 2:
             raise ConfigError("this tokenizer has no <loc_k> tokens, so it can't write boxes")
+        for name in names:
+            if not name or name != name.strip() or set(name) & set("<>;"):
+                raise ConfigError(f"the object name {name!r} can't be written: no blanks around it, none of <>;")
         self._bin = {token: k for k, token in enumerate(self._locations)}
         self._end, self._most = tokenizer.end, most
         self._names: dict[tuple[int, ...], set[int]] = {}
@@ -66,18 +69,20 @@ class Boxes:
 
     def allowed(self, state: State) -> Sequence[int]:
         name, box, items = state
-        if name and name == self._nothing:
-            return [self._end]
         if box:
-            low = box[len(box) - 2] + 1 if len(box) >= 2 else 0
             # The first edge leaves room for the second one.
-            return self._locations[low:] if len(box) >= 2 else self._locations[:-1]
-        ids = set() if items >= self._most else set(self._names.get(name, ()))
-        if name in self._complete and items < self._most:
-            ids.update(self._locations[:-1])
-        if not name and items:
+            return self._locations[box[len(box) - 2] + 1 :] if len(box) >= 2 else self._locations[:-1]
+        ids: set[int] = set()
+        if items < self._most:
+            ids.update(self._names.get(name, ()))
+            if name in self._complete:
+                ids.update(self._locations[:-1])
+        if items:
+            if not name:
+                ids.add(self._end)
+        elif name == self._nothing:
             ids.add(self._end)
-        if not items and self._nothing[: len(name)] == name:
+        elif name == self._nothing[: len(name)]:
             ids.add(self._nothing[len(name)])
         return sorted(ids)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -22,8 +23,8 @@ class Sampling:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.temperature < 0:
-            raise ConfigError(f"temperature must be 0 (greedy) or more, got {self.temperature}")
+        if not 0 <= self.temperature < math.inf:
+            raise ConfigError(f"temperature must be 0 (greedy) or more, and finite, got {self.temperature}")
         if self.top_k < 0 or not 0 < self.top_p <= 1 or not 0 <= self.min_p <= 1:
             raise ConfigError(f"need top_k >= 0, 0 < top_p <= 1, 0 <= min_p <= 1, got {self}")
 
@@ -33,7 +34,8 @@ class Sampling:
 
 def filtered(logits: Tensor, sampling: Sampling) -> Tensor:
     """Probabilities (rows, vocabulary) that a token is drawn from."""
-    logits = logits / sampling.temperature
+    # Relative to the highest, so that a tiny temperature can't overflow.
+    logits = (logits - logits.amax(-1, keepdim=True)) / sampling.temperature
     if 0 < sampling.top_k < logits.shape[-1]:
         smallest = logits.topk(sampling.top_k).values[:, -1:]
         logits = logits.masked_fill(logits < smallest, -torch.inf)

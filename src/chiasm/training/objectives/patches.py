@@ -56,7 +56,7 @@ class Patches(nn.Module):
         self.name_head = nn.Linear(width, len(self.names) + 1)
         self.attribute_heads = nn.ModuleList(nn.Linear(width, len(v)) for v in self.attributes.values())
         self.box_head = nn.Linear(width, 4)
-        self.weights = {"scene": 0.5, "name": 1.0, "box": 2.0, **{f"attribute {key}": 0.5 for key in self.attributes}}
+        self.weights = {"scene": 0.2, "name": 1.0, "box": 0.5, **{f"attribute {key}": 0.5 for key in self.attributes}}
 
     def prepare(self, places: Sequence[tuple[int, int]]) -> PatchBatch:
         examples = [self.dataset[i] for _, i in places]
@@ -90,7 +90,8 @@ class Patches(nn.Module):
         per_attribute = (batch.attributes != ABSENT).sum(1).tolist()
         return {
             "scene": len(batch.scene),
-            "name": len(batch.name),
+            # Per object patch, as in RetinaNet (Lin et al. 2017): most patches are background and soon easy.
+            "name": max(1, len(batch.covered)),
             "box": len(batch.covered),
             **{f"attribute {key}": n for key, n in zip(self.attributes, per_attribute, strict=True)},
         }
