@@ -143,6 +143,11 @@ def test_a_wrong_number_of_features_names_the_picture(grids, message: str) -> No
         fuse(document, given)
 
 
+def test_features_of_another_width() -> None:
+    with pytest.raises(ConfigError, match="features are 8 wide, but the decoder 32"):
+        fuse(compose([Picture(0, 2)]), Features(torch.zeros(2, 8), ((1, 2),), "connector"))
+
+
 def test_pictures_out_of_order_and_pictures_without_features() -> None:
     swapped = compose([Text([5]), Picture(1, 2), Picture(0, 2)])
     with pytest.raises(ConfigError, match="in the order of their features"):

@@ -389,7 +389,7 @@ def test_open_dataset_draws_scenes() -> None:
         ("scene:test", "no dataset is called 'scene'; did you mean 'scenes'"),
         ("daqar", "neither a folder of photos nor a dataset; did you mean 'daquar'"),
         ("./nowhere", "neither a folder of photos nor a dataset$"),
-        ("scenes", "say what to open: scenes:SPLIT"),
+        ("daquar", "say what to open: daquar:FOLDER"),
         ("coco:?split=val2017", "say what to open: coco:FOLDER"),
         ("coco:x?spilt=val2017", "no option 'spilt'; did you mean 'split'"),
         ("photos:x?split=a", "no option 'split'$"),

@@ -140,7 +140,7 @@ def test_wrong_numbers_are_named() -> None:
         model.generate(features, [["yes"], [], ["no"]])
     with pytest.raises(ConfigError, match="picture 1 has 1 prompts but 2 answers"):
         model.logprob(features, PROMPTS, [["a", "b"], ["a", "b"], ["a", "b", "c"]])
-    with pytest.raises(ConfigError, match="answers"):
+    with pytest.raises(ConfigError, match="prompts for 3 pictures but answers for 2"):
         model.logprob(features, PROMPTS, ANSWERS[:2])
 
 

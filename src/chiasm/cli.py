@@ -35,12 +35,15 @@ def main(version: Annotated[bool, typer.Option("--version", help="Print the vers
 
 @contextmanager
 def _errors_to_exit() -> Iterator[None]:
-    """A wrong input is a sentence on stderr and exit code 1, not a traceback."""
+    """A wrong input is a sentence on stderr and exit code 1, and Ctrl-C one and code 130; neither is a traceback."""
     try:
         yield
     except ChiasmError as error:
         typer.secho(f"chiasm: {error}", fg="red", err=True)
         raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        typer.echo("chiasm: stopped; the same command of train or examine goes on from here", err=True)
+        raise typer.Exit(130) from None
 
 
 @app.command()
@@ -153,6 +156,22 @@ def report(
         from chiasm.report.html import write_report
 
         typer.echo(f"report: {write_report(runs, out, **({'title': title} if title else {}))}")
+
+
+@app.command()
+def card(
+    training: Annotated[Path, typer.Argument(help="Folder of a finished `chiasm train`.")],
+    runs: Annotated[list[Path], typer.Argument(help="Run folders that examined its model.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The Markdown file to write.")] = Path("README.md"),
+    limits: Annotated[Path | None, typer.Option(help="A text file on what the model cannot do.")] = None,
+    machine: Annotated[str, typer.Option(help="What it was trained on; the number of cores if nothing is said.")] = "",
+) -> None:
+    """A model card: how a model was made and how well it does."""
+    with _errors_to_exit():
+        from chiasm.report.card import model_card
+
+        out.write_text(model_card(training, runs, limits.read_text("utf-8") if limits else "", machine), "utf-8")
+        typer.echo(f"card: {out}")
 
 
 @app.command()

@@ -19,7 +19,7 @@ from chiasm.types import Dataset
 
 @dataclass(frozen=True)
 class Source:
-    """How to open one kind of dataset: its class, what it is opened on (and on what if nothing is said), and its options
+    """How to open one kind of dataset: its class, what it is opened on (`default` if nothing is said), and its options
     with their types."""
 
     open: Callable[..., Dataset]

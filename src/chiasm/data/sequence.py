@@ -161,7 +161,7 @@ def views(packed: Packed) -> list[View]:
         for a, b in itertools.pairwise(borders):
             own = np.arange(start + a, start + b)
             number = int(segment[a])
-            found.append(View(document, number, trunk if number else nothing, own))
+            found.append(View(document, number, trunk, own))
             if number == 0:
                 trunk = own
     return found

@@ -70,12 +70,17 @@ def _part(name: str, config: Config, kinds: Mapping[str, type]) -> Any:
 
 def save(model: VLM, config: Config, folder: Path, dtype: torch.dtype | None = None) -> None:
     """Write a checkpoint; `folder` appears whole or not at all. `dtype` converts the weights (bfloat16 halves them)."""
+    with new_folder(folder) as part:
+        write(model, config, part, dtype)
+
+
+def write(model: VLM, config: Config, folder: Path, dtype: torch.dtype | None = None) -> None:
+    """Write a checkpoint's files into an existing folder."""
     weights = {k: (v.to(dtype) if dtype else v).contiguous() for k, v in unique_weights(model).items()}
     described = {**config, "dialect": asdict(model.dialect)}
-    with new_folder(folder) as part:
-        (part / "config.json").write_text(json.dumps(described, indent=2, ensure_ascii=False) + "\n", "utf-8")
-        save_file(weights, part / "model.safetensors")
-        model.tokenizer.save(part / "tokenizer.json")
+    (folder / "config.json").write_text(json.dumps(described, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    save_file(weights, folder / "model.safetensors")
+    model.tokenizer.save(folder / "tokenizer.json")
 
 
 def load(folder: Path) -> tuple[VLM, Config]:

@@ -45,7 +45,11 @@ class Familiarity:
         return ((pooled - self.mean) @ self.whitener.T).pow(2).mean(1).sqrt()
 
     def save(self, folder: Path) -> None:
-        tensors = {"mean": self.mean, "whitener": self.whitener.half(), "threshold": torch.tensor(self.threshold)}
+        tensors = {
+            "mean": self.mean,
+            "whitener": self.whitener.half().contiguous(),
+            "threshold": torch.tensor(self.threshold),
+        }
         save_file(tensors, folder / FILE)
 
     @classmethod

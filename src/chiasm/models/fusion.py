@@ -23,7 +23,8 @@ class PrefixFusion(nn.Module):
         return Picture(index, tokens, self.bidirectional)
 
     def forward(self, packed: Packed, embed: nn.Embedding, features: Features | None) -> Tensor:
-        """-> embeddings (N, width). Raises ConfigError unless every picture has exactly as many places as features."""
+        """-> embeddings (N, width). Raises ConfigError unless every picture has exactly as many places as features, and
+        the features are as wide as the decoder."""
         sequence = packed.sequence
         is_image = sequence.kind == IMAGE
         device = embed.weight.device
@@ -33,6 +34,8 @@ class PrefixFusion(nn.Module):
             if is_image.any():
                 raise ConfigError("the sequence has places for pictures but no features were given")
             return embeddings
+        if features.tokens.shape[1] != embed.embedding_dim:
+            raise ConfigError(f"features are {features.tokens.shape[1]} wide, but the decoder {embed.embedding_dim}")
         self._check(packed, features)
         places = torch.from_numpy(is_image.nonzero()[0]).to(device)
         return embeddings.index_copy(0, places, features.tokens.to(embeddings.dtype))

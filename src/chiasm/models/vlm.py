@@ -91,6 +91,8 @@ class VLM(nn.Module):
         text-only documents. Raises ConfigError where a picture has no prompt or the numbers do not match."""
         if features is not None and len(features) != len(prompts):
             raise ConfigError(f"{len(features)} pictures but prompts for {len(prompts)}")
+        if answers is not None and len(answers) != len(prompts):
+            raise ConfigError(f"prompts for {len(prompts)} pictures but answers for {len(answers)}")
         if any(not p for p in prompts):
             raise ConfigError("every picture needs at least one prompt")
         encoded = self._encode_nested([[fold(p) for p in group] for group in prompts])

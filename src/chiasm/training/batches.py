@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import numpy as np
@@ -28,8 +28,9 @@ def _shuffle(size: int, seed: int, epoch: int) -> np.ndarray:
     return _last_shuffle[1]
 
 
-def ahead(make: Callable[[int], Any], start: int, stop: int, depth: int = 2) -> Iterator[Any]:
-    """`make(step)` for each step, prepared by a thread up to `depth` steps ahead. Its exceptions surface here."""
+def ahead(make: Callable[[int], Any], start: int, stop: int, depth: int = 2) -> Generator[Any]:
+    """`make(step)` for each step, prepared by a thread up to `depth` steps ahead. Its exceptions surface here; closing
+    the generator ends the thread."""
     ready: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(depth)
     stopped = threading.Event()
 

@@ -42,13 +42,14 @@ def sum_values(values: Mapping[str, float]) -> dict[str, float]:
 
 
 def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Add up every gradient over processes, in one message. A parameter that took no part counts as zero."""
-    if not dist.is_initialized():
-        return
+    """Add up every gradient over processes, in one message. A parameter that took no part has a gradient of zero,
+    also in a single process, so that it decays alike in any number of them."""
     trained = list(parameters)
     for p in trained:
         if p.grad is None:
             p.grad = torch.zeros_like(p)
+    if not dist.is_initialized():
+        return
     gradients = [p.grad for p in trained if p.grad is not None]
     flat = torch.cat([g.flatten() for g in gradients])
     dist.all_reduce(flat)

@@ -34,10 +34,10 @@ def stored_features(model: VLM, dataset: Dataset, folder: Path, stage: Stage) ->
         raise ConfigError(f"stage {stage.name!r} trains the encoder, so its features can't be stored")
     folder = folder / _key(model, dataset, stage.precision)
     chunks = range(0, len(dataset), CHUNK)
-    missing = [start for start in chunks if not (_chunk(folder, start)).is_dir()]
-    for start in track(
-        missing[distributed.rank() :: distributed.world()], f"{stage.name}: encoding", disable=distributed.rank() > 0
-    ):
+    # Shared out before anybody looks: a process must not miss a chunk because another one was faster.
+    mine = chunks[distributed.rank() :: distributed.world()]
+    missing = [start for start in mine if not _chunk(folder, start).is_dir()]
+    for start in track(missing, f"{stage.name}: encoding", disable=distributed.rank() > 0):
         examples = [dataset[i] for i in range(start, min(start + CHUNK, len(dataset)))]
         device = model.encoder.positions.device.type
         with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=stage.precision == "bf16"):

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
+import os
+import signal
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +18,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor, nn
 
 from chiasm.data.open import open_dataset
+from chiasm.data.suggest import did_you_mean
+from chiasm.errors import ChiasmError, ConfigError
 from chiasm.models.vlm import VLM
 from chiasm.training import distributed, lora, state
 from chiasm.training.batches import ahead, indices
@@ -20,19 +27,28 @@ from chiasm.training.feature_cache import stored_features
 from chiasm.training.objectives import OBJECTIVES, Objective
 from chiasm.training.optimizer import optimizer, rate
 from chiasm.training.stage import Full, Stage, assign, freeze
+from chiasm.types import Dataset
+
+# Ragged batches bring new shapes at every step, and oneDNN keeps the kernels it compiled for each of them: at its default
+# of 1024 kernels in two caches a run grew by 25 MB a step, past 17 GB. Read when the first kernel is made.
+for cache in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+    os.environ.setdefault(cache, "256")
 
 
 def train_stage(model: VLM, stage: Stage, folder: Path, seed: int) -> None:
     """Train `model` in place. `folder` holds the stage's checkpoints and `log.jsonl`; with a checkpoint in it, training
-    goes on from there, to the same weights bit for bit as if it had never stopped."""
+    goes on from there, to the same weights bit for bit as if it had never stopped. Ctrl-C saves one first.
+
+    Raises ConfigError for a stage that does not fit its model or dataset, CheckpointError where the folder can't be
+    read or written, and ChiasmError naming stage and step where the loss is no longer a number.
+    """
     torch.manual_seed(seed)  # the objective's heads start the same in every process and after every restart
     dataset = open_dataset(stage.data)
+    if not len(dataset):
+        raise ConfigError(f"stage {stage.name!r}: {stage.data} is empty")
     decided = lora.attach(model, assign(model, stage.train))
     freeze(model, decided)
-    options = dict(stage.options)
-    if options.pop("store_features", False):
-        options["stored"] = stored_features(model, dataset, folder / "features", stage)
-    objective = OBJECTIVES[stage.objective](model, dataset, **options)
+    objective = _objective(model, dataset, stage, folder)
     learner = _Learner(model, objective)
     adam = optimizer(learner, {**decided, **_heads_follow(objective, stage)}, stage)
     done = state.restore(folder, model, objective, adam)
@@ -44,15 +60,51 @@ def train_stage(model: VLM, stage: Stage, folder: Path, seed: int) -> None:
         mine = micro[distributed.rank() :: distributed.world()]
         return [objective.prepare(part) for part in mine]
 
-    with log:
-        for step, batches in enumerate(ahead(prepare, done, stage.steps), start=done):
-            losses = _step(learner, objective, adam, stage, step, batches)
-            log.write(step + 1, losses)
-            finished = step + 1 == stage.steps
-            if distributed.rank() == 0 and (finished or (step + 1) % stage.save_every == 0):
-                state.save(folder, step + 1, model, objective, adam)
+    with log, closing(ahead(prepare, done, stage.steps)) as prepared:
+        for step, batches in enumerate(prepared, start=done):
+            with _undisturbed() as interrupted:
+                losses = _step(learner, objective, adam, stage, step, batches)
+                log.write(step + 1, losses)
+                due = step + 1 == stage.steps or (step + 1) % stage.save_every == 0
+                if distributed.rank() == 0 and (due or interrupted()):
+                    state.save(folder, step + 1, model, objective, adam)
     lora.merge(model)
     distributed.wait()
+
+
+def _objective(model: VLM, dataset: Dataset, stage: Stage, folder: Path) -> Objective:
+    if stage.objective not in OBJECTIVES:
+        raise ConfigError(
+            f"stage {stage.name!r}: unknown objective {stage.objective!r}{did_you_mean(stage.objective, OBJECTIVES)}"
+        )
+    options = dict(stage.options)
+    if options.pop("store_features", False):
+        options["stored"] = stored_features(model, dataset, folder / "features", stage)
+    try:
+        return OBJECTIVES[stage.objective](model, dataset, **options)
+    except TypeError as error:
+        raise ConfigError(f"stage {stage.name!r}: objective {stage.objective!r}: {error}") from error
+
+
+@contextmanager
+def _undisturbed() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C waits for the end of the block, so that half a step is never saved. Yields whether it was pressed."""
+    pressed = False
+
+    def remember(*_: object) -> None:
+        nonlocal pressed
+        pressed = True
+
+    if threading.current_thread() is not threading.main_thread():  # where signals never arrive
+        yield lambda: False
+        return
+    before = signal.signal(signal.SIGINT, remember)
+    try:
+        yield lambda: pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 class _Learner(nn.Module):
@@ -95,12 +147,19 @@ def _step(
     trained = [p for group in adam.param_groups for p in group["params"]]
     distributed.sum_gradients(trained)
     norm = nn.utils.clip_grad_norm_(trained, stage.clip)
+    totals = distributed.sum_values(sums)
+    values = {**{name: totals[name] / max(1.0, counts[name]) for name in totals}, "gradient norm": norm.item()}
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise ChiasmError(
+                f"stage {stage.name!r}, step {step + 1}: {name} is {value}; training stopped before the weights were "
+                "spoiled. Try a lower learning rate or a longer warm-up, in a new folder"
+            )
     for group in adam.param_groups:
         group["lr"] = group["peak_lr"] * rate(step, stage)
     adam.step()
     adam.zero_grad(set_to_none=True)
-    totals = distributed.sum_values(sums)
-    return {**{name: totals[name] / max(1.0, counts[name]) for name in totals}, "gradient norm": norm.item()}
+    return values
 
 
 def _device(module: nn.Module) -> str:
@@ -114,8 +173,9 @@ class _Log:
         self.stage, self.done, self.leads = stage, done, distributed.rank() == 0
         if self.leads:
             path.parent.mkdir(parents=True, exist_ok=True)
-            rows = path.read_text("utf-8").splitlines()[:done] if path.exists() else []
-            path.write_text("".join(row + "\n" for row in rows), "utf-8")
+            if path.exists():
+                # Cut in place: a rewritten file could be lost half-way.
+                os.truncate(path, sum(map(len, path.read_bytes().splitlines(keepends=True)[:done])))
             self.file = path.open("a", encoding="utf-8")
         self.bar = Progress(
             TextColumn("{task.description}"),

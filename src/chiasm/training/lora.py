@@ -55,7 +55,10 @@ def attach(model: nn.Module, decided: Mapping[str, How]) -> dict[str, How]:
 
 
 def merge(model: nn.Module) -> None:
-    """Add every update to its matrix and take the factors off."""
+    """Add every update to its matrix and take the factors off. The parameters keep their order, on which a resumed
+    optimizer and the last bit of the gradient norm depend."""
     for layer in list(model.modules()):
         if parametrize.is_parametrized(layer, "weight"):
             parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+            if "bias" in layer._parameters:
+                layer.register_parameter("bias", layer._parameters.pop("bias"))

@@ -22,7 +22,7 @@ from chiasm.models import checkpoint
 from chiasm.models.familiarity import Familiarity, pooled
 from chiasm.models.tokenizer import Tokenizer
 from chiasm.models.vlm import VLM
-from chiasm.training import distributed
+from chiasm.training import distributed, state
 from chiasm.training.loop import train_stage
 from chiasm.training.plot import loss_plot
 from chiasm.training.stage import Stage
@@ -47,6 +47,13 @@ class Recipe:
     store: Literal["fp32", "bf16"] = "fp32"
     held_out: str = ""
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        folders = [stage.name for stage in self.stages] + ["model"]
+        if twice := {name for name in folders if folders.count(name) > 1}:
+            raise ConfigError(f"{self.name}: stages need names of their own, other than 'model': {sorted(twice)}")
+        if self.store not in ("fp32", "bf16"):
+            raise ConfigError(f"{self.name}: store is {self.store!r}, it must be fp32 or bf16")
 
 
 def override(recipe: Recipe, settings: Sequence[str]) -> Recipe:
@@ -103,7 +110,7 @@ def train(recipe: Recipe, folder: Path) -> Path:
         distributed.wait()
         config, tokenizer = _start(recipe, folder)
         torch.manual_seed(recipe.seed)
-        model = checkpoint.build(config, tokenizer)
+        model = checkpoint.build(config, tokenizer).to("cuda" if torch.cuda.is_available() else "cpu")
         for stage in recipe.stages:
             finished = folder / stage.name / "model"
             if finished.is_dir():
@@ -113,7 +120,7 @@ def train(recipe: Recipe, folder: Path) -> Path:
             if rank == 0:
                 checkpoint.save(model, config, finished)
             distributed.wait()
-        if rank == 0:
+        if rank == 0 and not (folder / "model").is_dir():
             _finish(model.eval(), config, recipe, folder / "model")
             loss_plot(folder, [stage.name for stage in recipe.stages])
         distributed.wait()
@@ -121,12 +128,10 @@ def train(recipe: Recipe, folder: Path) -> Path:
 
 
 def _finish(model: VLM, config: checkpoint.Config, recipe: Recipe, folder: Path) -> None:
-    familiarity = None
-    if recipe.held_out:
-        familiarity = Familiarity.fit(_pooled(model, recipe.data), _pooled(model, recipe.held_out))
-    checkpoint.save(model, config, folder, torch.bfloat16 if recipe.store == "bf16" else None)
-    if familiarity is not None:
-        familiarity.save(folder)
+    with checkpoint.new_folder(folder) as part:
+        checkpoint.write(model, config, part, torch.bfloat16 if recipe.store == "bf16" else None)
+        if recipe.held_out:
+            Familiarity.fit(_pooled(model, recipe.data), _pooled(model, recipe.held_out)).save(part)
 
 
 @torch.inference_mode()
@@ -137,16 +142,30 @@ def _pooled(model: VLM, spec: str, most: int = 4000) -> torch.Tensor:
     for start in track(range(0, min(most, len(dataset)), 64), f"familiar pictures: {spec}"):
         examples = [dataset[i] for i in range(start, min(start + 64, most, len(dataset)))]
         parts.append(pooled(model.encode([open_image(e.image, name=e.id) for e in examples])))
-    return torch.cat(parts)
+    return torch.cat(parts).cpu()
 
 
 def _claim(recipe: Recipe, folder: Path) -> None:
     """Write recipe.json, or check that the one there says the same."""
     path, text = folder / "recipe.json", json.dumps(dataclasses.asdict(recipe), indent=2)
     folder.mkdir(parents=True, exist_ok=True)
-    if path.exists() and json.loads(path.read_text("utf-8")) != json.loads(text):
-        raise ConfigError(f"{path} differs from this recipe; use the same settings or another folder")
-    path.write_text(text, "utf-8")
+    if not path.exists():
+        with state.whole_file(path) as part:
+            part.write_text(text, "utf-8")
+        return
+    there, here = _flat(checkpoint.read_json(path)), _flat(json.loads(text))
+    if different := [key for key in {**there, **here} if there.get(key) != here.get(key)]:
+        told = "; ".join(f"{key} was {there.get(key)!r} and is now {here.get(key)!r}" for key in different[:5])
+        raise ConfigError(f"{path} is of another training: {told}. Use the same settings or another folder")
+
+
+def _flat(node: Any, key: str = "") -> dict[str, Any]:
+    """A recipe as one level of dotted keys, written as on the command line."""
+    if key == "stages":
+        return {k: v for stage in node for k, v in _flat(stage, stage["name"]).items()}
+    if not isinstance(node, dict):
+        return {key: node}
+    return {k: v for name, part in node.items() for k, v in _flat(part, f"{key}.{name}" if key else name).items()}
 
 
 def _start(recipe: Recipe, folder: Path) -> tuple[checkpoint.Config, Tokenizer]:
@@ -161,7 +180,8 @@ def _start(recipe: Recipe, folder: Path) -> tuple[checkpoint.Config, Tokenizer]:
             for pair in every(example, open_image(example.image, name=example.id).size)
             for text in pair
         )
-        Tokenizer.train(texts, recipe.text_tokens, recipe.loc_bins).save(path)
+        with state.whole_file(path) as part:
+            Tokenizer.train(texts, recipe.text_tokens, recipe.loc_bins).save(part)
     distributed.wait()
     tokenizer = Tokenizer.load(path)
     config = {

@@ -60,24 +60,33 @@ class Stage:
     precision: Literal["bf16", "fp32"] = "bf16"
     save_every: int = 200
 
+    def __post_init__(self) -> None:
+        for key in ("steps", "batch", "micro_batch", "save_every"):
+            if getattr(self, key) < 1:
+                raise ConfigError(f"stage {self.name!r}: {key} is {getattr(self, key)}, it must be at least 1")
+        if self.precision not in ("bf16", "fp32"):
+            raise ConfigError(f"stage {self.name!r}: precision is {self.precision!r}, it must be bf16 or fp32")
+
 
 def assign(model: nn.Module, rules: Iterable[tuple[str, How]]) -> dict[str, How]:
-    """How each parameter of the model is trained. Raises ConfigError for a parameter without a rule and for a rule
-    that decides nothing (a typing error, or hidden behind an earlier one)."""
+    """How each parameter of the model is trained. Raises ConfigError for a parameter without a rule, for a rule that
+    decides nothing (a typing error, or hidden behind an earlier one) and where nothing would be trained."""
     rules = list(rules)
     decided: dict[str, How] = {}
     used = set()
     for name, _ in model.named_parameters():
-        for pattern, how in rules:
+        for number, (pattern, how) in enumerate(rules):
             if re.fullmatch(pattern, name):
                 decided[name] = how
-                used.add(pattern)
+                used.add(number)
                 break
         else:
             raise ConfigError(f"no rule says how to train {name}; rules: {[p for p, _ in rules]}")
-    idle = [pattern for pattern, _ in rules if pattern not in used]
+    idle = [pattern for number, (pattern, _) in enumerate(rules) if number not in used]
     if idle:
         raise ConfigError(f"rules that decide no parameter: {idle}")
+    if all(how == "frozen" for how in decided.values()):
+        raise ConfigError("every rule says frozen, so there is nothing to train")
     return decided
 
 

@@ -207,11 +207,10 @@ class _Cache:
         keys[:, :, self.filled - 1] = k
         values[:, :, self.filled - 1] = v
         out = F.scaled_dot_product_attention(
-            q.unsqueeze(2),
+            q.view(len(q), k.shape[1], -1, q.shape[2]),  # heads that share keys are queries of one head
             keys[:, :, : self.filled],
             values[:, :, : self.filled],
             attn_mask=None if self.mask is None else self.mask[..., : self.filled],
-            enable_gqa=q.shape[1] != k.shape[1],
         )
         return out.flatten(1)
 

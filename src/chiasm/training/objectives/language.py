@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -54,6 +54,7 @@ class Language:
 
     def prepare(self, places: Sequence[tuple[int, int]]) -> LanguageBatch:
         """The batch of the given (epoch, example) places; another epoch draws other prompts."""
+        device = self.model.decoder.embed.weight.device
         examples = [self.dataset[i] for _, i in places]
         images = [open_image(e.image, name=e.id) for e in examples]
         grids = None
@@ -61,6 +62,7 @@ class Language:
         if self.with_images:
             if self.stored is not None:
                 pictures = self.stored([i for _, i in places])
+                pictures = replace(pictures, tokens=pictures.tokens.to(device))
                 grids = pictures.grids
             else:
                 pictures = self.model.encoder.preprocess(images)
@@ -74,8 +76,8 @@ class Language:
                 compose(trunk, [self.model.branch(texts[i], texts[i + 1]) for i in range(0, len(texts), 2)])
             )
         packed = pack(documents)
-        sources, ids = (torch.from_numpy(a) for a in targets(packed))
-        return LanguageBatch(pictures, packed, lower(packed), sources, ids)
+        sources, ids = (torch.from_numpy(a).to(device) for a in targets(packed))
+        return LanguageBatch(pictures, packed, lower(packed, device), sources, ids)
 
     def counts(self, batch: LanguageBatch) -> dict[str, int]:
         return {"language": len(batch.ids)}
@@ -89,7 +91,7 @@ class Language:
         if features is not None:
             features = model.connect(features)
         embeddings = model.fusion(batch.packed, model.decoder.embed, features)
-        positions = torch.from_numpy(batch.packed.sequence.positions)
+        positions = torch.from_numpy(batch.packed.sequence.positions).to(embeddings.device)
         hidden = model.decoder(embeddings, positions, batch.pattern)
         logits = model.decoder.head(F.embedding(batch.sources, hidden))
         return {"language": F.cross_entropy(logits.float(), batch.ids, reduction="sum")}

@@ -7,7 +7,7 @@ an encoder that sees, which training through answers alone would take hours to r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,30 +68,26 @@ class Patches(nn.Module):
         tokens = grid[0] * grid[1]
         # Object numbers run through the batch, so that one table look-up answers every patch.
         owners = np.where(owners >= 0, owners + np.repeat(first[:-1], tokens), len(objects))
-        names = np.array([self.names[o.name] for o in objects] + [0])
+        names = np.array([_code(self.names, o.name, e) for e in examples for o in e.objects or ()] + [0])
         values = np.array(
             [
                 [codes.get(o.attributes.get(key, ""), ABSENT) for o in objects] + [ABSENT]
                 for key, codes in self.attributes.items()
-            ]
-        )
-        boxes = np.array([_unit_box(o) for o in objects])
+            ],
+            np.int64,
+        ).reshape(len(self.attributes), len(objects) + 1)
+        boxes = np.array([_unit_box(o) for o in objects]).reshape(-1, 4)
         covered = np.flatnonzero(owners < len(objects))
-        return PatchBatch(
-            pixels,
-            torch.tensor([self.scenes[str(e.scene)] for e in examples]),
-            torch.from_numpy(names[owners]),
-            torch.from_numpy(values[:, owners]),
-            torch.from_numpy(covered),
-            torch.from_numpy(boxes[owners[covered]]).float(),
-        )
+        scenes = np.array([_code(self.scenes, e.scene, e) for e in examples])
+        wanted = (scenes, names[owners], values[:, owners], covered, boxes[owners[covered]].astype(np.float32))
+        return PatchBatch(pixels, *(torch.from_numpy(array).to(pixels.device) for array in wanted))
 
     def counts(self, batch: PatchBatch) -> dict[str, int]:
         per_attribute = (batch.attributes != ABSENT).sum(1).tolist()
         return {
             "scene": len(batch.scene),
             # Per object patch, as in RetinaNet (Lin et al. 2017): most patches are background and soon easy.
-            "name": max(1, len(batch.covered)),
+            "name": len(batch.covered),
             "box": len(batch.covered),
             **{f"attribute {key}": n for key, n in zip(self.attributes, per_attribute, strict=True)},
         }
@@ -110,7 +106,9 @@ class Patches(nn.Module):
             )
         rows, columns = features.grids[0]
         reach = self.box_head(F.embedding(batch.covered, tokens)).float()
-        losses["box"] = box_loss(_centers(rows, columns)[batch.covered % (rows * columns)] + reach, batch.boxes)
+        losses["box"] = box_loss(
+            _centers(rows, columns).to(reach.device)[batch.covered % (rows * columns)] + reach, batch.boxes
+        )
         return losses
 
 
@@ -141,9 +139,17 @@ def _owners(example: Example, grid: tuple[int, int]) -> np.ndarray:
         return np.full(grid[0] * grid[1], -1)
     masks = np.stack([o.mask for o in example.objects if o.mask is not None])
     n, height, width = masks.shape
+    if height % grid[0] or width % grid[1]:
+        raise DataError(f"{example.id}: masks of {width} x {height} can't be cut into {grid[1]} x {grid[0]} patches")
     patches = masks.reshape(n, grid[0], height // grid[0], grid[1], width // grid[1])
     share = patches.mean((2, 4)).reshape(n, -1)
     return np.where(share.max(0) >= COVERED, share.argmax(0), -1)
+
+
+def _code(codes: Mapping[str, int], name: str | None, example: Example) -> int:
+    if name is None or name not in codes:
+        raise DataError(f"{example.id}: {name!r} is not in the dataset's own list: {', '.join(codes)}")
+    return codes[name]
 
 
 def _unit_box(thing: Object) -> np.ndarray:
