@@ -488,7 +488,9 @@ def test_ahead_raises_after_what_was_ready() -> None:
 @pytest.fixture(scope="module")
 def server() -> Any:
     context = get_context("forkserver")
-    context.set_forkserver_preload(["chiasm.training.recipe", "chiasm.data.worlds.scenes", "matplotlib.figure"])
+    # torch.optim imports torch._dynamo when the first optimizer is made.
+    slow = ["torch._dynamo", "matplotlib.figure", "chiasm.training.recipe", "chiasm.data.worlds.scenes"]
+    context.set_forkserver_preload(slow)
     return context
 
 
@@ -559,14 +561,14 @@ def test_killed_at_any_time(server: Any, finished: Path, tmp_path: Path) -> None
     while True:
         process = server.Process(target=_follow, args=(tiny_recipe(), tmp_path, {}, None))
         process.start()
-        process.join(random.uniform(0.2, 1.0) * (1 + kills / 2))
+        process.join(random.uniform(0.05, 0.3) * (1 + kills / 4))
         if process.exitcode is not None:
             break
         process.kill()
         process.join()
         kills += 1
     assert process.exitcode == 0
-    assert kills > 1
+    assert kills >= 2
     assert_same_training(tmp_path, finished, tiny_recipe())
 
 

@@ -73,18 +73,18 @@ def tiny_recipe() -> Recipe:
                 train=(("encoder.*", Full(1e-2)), (".*", "frozen")),
                 objective="patches",
                 options={"survey": 4},
-                steps=8,
-                save_every=3,
+                steps=5,
+                save_every=2,
             ),
             tiny_stage(
                 name="align",
                 data="",
                 train=(("connector.*", Full(1e-2)), (".*", "frozen")),
                 options={"store_features": True, "per_image": 3},
-                steps=8,
-                save_every=3,
+                steps=5,
+                save_every=2,
             ),
-            tiny_stage(name="tune", data="", steps=12, save_every=5, micro_batch=2, precision="bf16"),
+            tiny_stage(name="tune", data="", steps=7, save_every=3, micro_batch=2, precision="bf16"),
         ),
     )
 

@@ -151,13 +151,12 @@ class View:
 def views(packed: Packed) -> list[View]:
     """Every trunk and branch of a pack, in order."""
     found = []
-    nothing = np.empty(0, np.int64)
     for document in range(len(packed)):
         start, stop = int(packed.offsets[document]), int(packed.offsets[document + 1])
         segment = packed.sequence.segment[start:stop]
         # Segments are contiguous by construction, so their borders are where the number changes.
         borders = np.concatenate([[0], np.flatnonzero(np.diff(segment)) + 1, [stop - start]])
-        trunk = nothing
+        trunk = np.empty(0, np.int64)
         for a, b in itertools.pairwise(borders):
             own = np.arange(start + a, start + b)
             number = int(segment[a])

@@ -29,8 +29,8 @@ from chiasm.training.optimizer import optimizer, rate
 from chiasm.training.stage import Full, Stage, assign, freeze
 from chiasm.types import Dataset
 
-# Ragged batches bring new shapes at every step, and oneDNN keeps the kernels it compiled for each of them: at its default
-# of 1024 kernels in two caches a run grew by 25 MB a step, past 17 GB. Read when the first kernel is made.
+# Ragged batches bring new shapes at every step, and oneDNN keeps the kernels it compiled for each: at the default of
+# 1024 kernels in two caches a run grew by 25 MB a step, past 17 GB. Read when the first kernel is made.
 for cache in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
     os.environ.setdefault(cache, "256")
 
