@@ -38,7 +38,10 @@ def test_the_same_model_comes_back(saved: Path) -> None:
     images = tiny.pictures(2)
     prompts = [["find the cat", "a red cup"], ["yes"]]
     answers = [m.generate(m.connect(m.encode(images)), prompts, limit=5) for m in (model, loaded)]
-    assert answers[0] == answers[1]
+    for here, there in zip(*([a for group in side for a in group] for side in answers), strict=True):
+        assert here.text == there.text
+        # Another layout of the same weights adds up in another order.
+        assert here.logprob == pytest.approx(there.logprob, abs=1e-5)
 
 
 def test_a_folder_holds_three_files_and_no_pickle(saved: Path) -> None:

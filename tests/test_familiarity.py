@@ -61,6 +61,7 @@ def test_a_model_without_it_says_so(tmp_path: Path) -> None:
     assert Familiarity.load(tmp_path) is None
 
 
-def test_pooling_is_the_mean_of_each_picture() -> None:
+def test_pooling_is_the_mean_and_spread_of_each_picture() -> None:
     tokens = torch.tensor([[1.0, 0.0], [3.0, 2.0], [5.0, 5.0]])
-    assert pooled(Features(tokens, ((1, 2), (1, 1)), "encoder")).tolist() == [[2.0, 1.0], [5.0, 5.0]]
+    both = pooled(Features(tokens, ((1, 2), (1, 1)), "encoder"))
+    assert both.tolist() == [[2.0, 1.0, 1.0, 1.0], [5.0, 5.0, 0.0, 0.0]]

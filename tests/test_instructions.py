@@ -52,7 +52,6 @@ def test_objects_go_from_left_to_right_then_down_without_crowds() -> None:
     assert re.findall(r"[a-z]+(?=<)", answer) == ["ant", "sun", "cup"]
 
 
-@pytest.mark.xfail(strict=True, raises=TypeError, reason="Box has no order: sorted() in boxes() needs a key")
 def test_objects_that_share_name_and_corner_have_an_order() -> None:
     twins = [Object("cup", Box(0, 0, 50, 50)), Object("cup", Box(0, 0, 25, 50))]
     write = Instructions(PROMPTS, 4).boxes

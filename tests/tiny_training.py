@@ -5,6 +5,7 @@ python tests/tiny_training.py train tiny --out FOLDER [key=value ...]
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -13,11 +14,13 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from chiasm.data.open import open_dataset
 from chiasm.models import checkpoint
 from chiasm.models.tokenizer import Tokenizer
 from chiasm.models.vlm import VLM
+from chiasm.training.loop import train_stage
 from chiasm.training.recipe import Recipe
 from chiasm.training.stage import Full, Stage
 
@@ -103,6 +106,25 @@ def tiny_model(seed: int = 0) -> VLM:
     tokenizer = tiny_tokenizer()
     decoder = {**CONFIG["decoder"], "vocabulary": len(tokenizer)}
     return checkpoint.build({**CONFIG, "decoder": decoder, "dialect": {"prompts": PROMPTS}}, tokenizer)
+
+
+def trained(stage: Stage, folder: Path, model: VLM | None = None) -> VLM:
+    model = model or tiny_model()
+    torch.seed()  # another process has drawn other random numbers before
+    train_stage(model, stage, folder, seed=0)
+    return model
+
+
+def assert_same(one: nn.Module, other: nn.Module) -> None:
+    """Bit for bit."""
+    assert one.state_dict().keys() == other.state_dict().keys()
+    assert [k for k, v in one.state_dict().items() if not torch.equal(v, other.state_dict()[k])] == []
+
+
+def log(folder: Path) -> list[dict[str, float]]:
+    """The numbers of a stage's log, without the time it took."""
+    rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in row.items() if k not in ("stage", "images_per_s")} for row in rows]
 
 
 if __name__ == "__main__":

@@ -56,5 +56,6 @@ class Instructions:
         """Objects as text, from left to right, so that there is one right order."""
         if self.codec is None:
             raise DataError("this model has no <loc_k> tokens, so it can't learn boxes")
-        placed = sorted((o.box.x1, o.box.y1, o.name, o.box) for o in objects if o.box is not None and not o.crowd)
-        return self.codec.encode([(name or None, box) for _, _, name, box in placed], size)
+        placed = [(o.name or None, o.box) for o in objects if o.box is not None and not o.crowd]
+        placed.sort(key=lambda item: (item[1].as_tuple(), item[0] or ""))
+        return self.codec.encode(placed, size)

@@ -92,6 +92,7 @@ def load(folder: Path) -> tuple[VLM, Config]:
     except ConfigError as error:
         raise CheckpointError(f"{folder / 'config.json'}: {error}") from error
     load_weights(model, folder / "model.safetensors")
+    model.decoder.lay_out_for_decoding()
     return model.eval(), config
 
 
@@ -157,6 +158,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
     try:
         yield part
         for file in part.iterdir():
+            file.chmod(0o644)  # safetensors and mkdtemp keep everybody else out
             with file.open("rb") as handle:
                 os.fsync(handle.fileno())
         part.chmod(0o755)

@@ -1,7 +1,7 @@
 """Is this picture like those the model was trained on?
 
-A distance of the picture's features from those of training: Mahalanobis distance of the mean E_pre token, as in Lee et
-al. 2018. A model answers confidently about anything; this number says when not to believe it.
+A distance of the picture's features from those of training: Mahalanobis distance, as in Lee et al. 2018, of the mean
+and the spread of its E_pre tokens. A model answers confidently about anything; this number says when not to believe it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FILE = "familiarity.safetensors"
 
 @dataclass(frozen=True)
 class Familiarity:
-    """mean (width,) and whitener (width, width) of pooled training features; a picture whose distance is above
+    """mean (n,) and whitener (n, n) of pooled training features; a picture whose distance is above
     `threshold` is unlike all but a thousandth of held-out pictures of its world."""
 
     mean: Tensor
@@ -62,5 +62,5 @@ class Familiarity:
 
 
 def pooled(features: Features) -> Tensor:
-    """Mean token of each picture, (pictures, width)."""
-    return torch.stack([tokens.mean(0) for tokens in features.split()])
+    """Mean and standard deviation of each picture's tokens, (pictures, 2 * width)."""
+    return torch.stack([torch.cat([t.mean(0), t.std(0, correction=0)]) for t in features.split()])

@@ -69,5 +69,5 @@ def _chunk(folder: Path, start: int) -> Path:
 def _key(model: VLM, dataset: Dataset, precision: str) -> str:
     digest = hashlib.sha256(f"{dataset.fingerprint()} {precision}".encode())
     for name, tensor in unique_weights(model.encoder).items():
-        digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
+        digest.update(name.encode() + tensor.contiguous().cpu().numpy().tobytes())
     return digest.hexdigest()[:16]

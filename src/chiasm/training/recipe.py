@@ -121,8 +121,8 @@ def train(recipe: Recipe, folder: Path) -> Path:
                 checkpoint.save(model, config, finished)
             distributed.wait()
         if rank == 0 and not (folder / "model").is_dir():
-            _finish(model.eval(), config, recipe, folder / "model")
             loss_plot(folder, [stage.name for stage in recipe.stages])
+            _finish(model.eval(), config, recipe, folder / "model")
         distributed.wait()
     return folder / "model"
 
@@ -131,7 +131,8 @@ def _finish(model: VLM, config: checkpoint.Config, recipe: Recipe, folder: Path)
     with checkpoint.new_folder(folder) as part:
         checkpoint.write(model, config, part, torch.bfloat16 if recipe.store == "bf16" else None)
         if recipe.held_out:
-            Familiarity.fit(_pooled(model, recipe.data), _pooled(model, recipe.held_out)).save(part)
+            shipped, _ = checkpoint.load(part)  # rounded as it was stored
+            Familiarity.fit(_pooled(shipped, recipe.data), _pooled(shipped, recipe.held_out)).save(part)
 
 
 @torch.inference_mode()

@@ -13,7 +13,7 @@ def chiasm_tiny() -> Recipe:
 
     The encoder first learns to see from exact truth (`patches`), the decoder to speak without pictures. Then come
     LLaVA's two stages: the connector is aligned between the two while both are frozen, and everything is tuned
-    together. Twelve prompts share each picture.
+    together, with a second round on new pictures. Twelve prompts share each picture.
     """
     return Recipe(
         name="chiasm-tiny",
@@ -70,6 +70,15 @@ def chiasm_tiny() -> Recipe:
                 batch=64,
                 micro_batch=64,
                 warmup=200,
+            ),
+            Stage(
+                "polish",
+                train=((".*", Full(6e-4)),),
+                objective="language",
+                data="scenes:train?seed=1",
+                steps=900,
+                batch=64,
+                micro_batch=64,
             ),
         ),
     )

@@ -57,6 +57,7 @@ class Patches(nn.Module):
         self.attribute_heads = nn.ModuleList(nn.Linear(width, len(v)) for v in self.attributes.values())
         self.box_head = nn.Linear(width, 4)
         self.weights = {"scene": 0.2, "name": 1.0, "box": 0.5, **{f"attribute {key}": 0.5 for key in self.attributes}}
+        self.to(model.encoder.positions.device)
 
     def prepare(self, places: Sequence[tuple[int, int]]) -> PatchBatch:
         examples = [self.dataset[i] for _, i in places]
