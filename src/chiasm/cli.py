@@ -207,7 +207,9 @@ def preview(
 
         examples = open_dataset(dataset)
         stop = min(start + count, len(examples))
-        contact_sheet(examples, range(start, stop)).save(out)
+        sheet = contact_sheet(examples, range(start, stop))
+        out.parent.mkdir(parents=True, exist_ok=True)
+        sheet.save(out)
         typer.echo(f"preview: {out}")
 
 
