@@ -146,3 +146,14 @@ def test_a_siglip_with_another_activation_is_refused(siglip) -> None:
     config = transformers.SiglipVisionConfig(**(siglip.config.to_dict() | {"hidden_act": "gelu"}))
     with pytest.raises(ConfigError, match="hidden_act = 'gelu'"):
         vit_from(transformers.SiglipVisionModel(config))
+
+
+@pytest.mark.parametrize("picture", [Image.new("L", (8, 8)), Image.new("RGBA", (8, 8)), np.zeros((8, 8), np.uint8)])
+def test_pictures_that_are_not_rgb_are_named(picture: Image.Image | np.ndarray) -> None:
+    with pytest.raises(ConfigError, match="picture 1 is not RGB"):
+        ViT(size=8, patch=4, width=8, depth=1, heads=1).preprocess([Image.new("RGB", (8, 8)), picture])
+
+
+def test_no_picture_at_all() -> None:
+    with pytest.raises(ConfigError, match="no pictures"):
+        ViT(size=8, patch=4, width=8, depth=1, heads=1).preprocess([])

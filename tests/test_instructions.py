@@ -110,3 +110,17 @@ def test_fold_by_hand() -> None:
 @given(st.text())
 def test_folding_twice_is_folding_once(text: str) -> None:
     assert fold(fold(text)) == fold(text)
+
+
+@given(st.integers(0, 30), st.integers(0, 1000))
+def test_one_pair_of_each_kind_goes_before_all_others(index: int, seed: int) -> None:
+    example = Scenes()[index]
+    kind_of = {fold(q.text): q.kind for q in example.questions}
+    kind_of |= {fold(PROMPTS["ground"].format(phrase=r.text)): "ground" for r in example.references}
+    kind_of |= {fold(PROMPTS["scene"]): "scene", fold(PROMPTS["caption"]): "caption"}
+    kinds = set(kind_of.values())
+    pairs = Instructions(PROMPTS, 64, EVERYTHING, seed, each_kind=True)(example, (96, 96))
+    first, rest = pairs[1 : 1 + len(kinds)], pairs[1 + len(kinds) :]
+    assert {kind_of[prompt] for prompt, _ in first} == kinds
+    assert sorted(pairs) == sorted(Instructions(PROMPTS, 64, EVERYTHING, seed)(example, (96, 96)))
+    assert rest

@@ -21,6 +21,7 @@ from chiasm.data.sequence import compose, pack
 from chiasm.errors import ConfigError, DataError
 from chiasm.models.features import Features
 from chiasm.models.nn.attention import lower
+from chiasm.training.objectives.both import LanguageAndPatches
 from chiasm.training.objectives.language import Language
 from chiasm.training.objectives.patches import ABSENT, Patches, box_loss
 from chiasm.types import Box, Dataset, Example, Object
@@ -244,3 +245,25 @@ def test_inverted_predictions_are_pulled_straight() -> None:
     assert torch.isfinite(predicted.grad).all()
     assert (predicted.grad[0, :2] > 0).all()
     assert (predicted.grad[0, 2:] < 0).all()
+
+
+def test_answers_and_patches_at_once_are_both_objectives_on_one_pass() -> None:
+    model, dataset = tiny_model(), open_dataset(DATA)
+    both = LanguageAndPatches(model, dataset, patches_weight=0.25, per_image=3)
+    places = [(0, 1), (0, 4)]
+    batch = both.prepare(places)
+    losses, counts = both.losses(batch), both.counts(batch)
+    language = Language(model, dataset, per_image=3)
+    expected = dict(language.losses(language.prepare(places)))
+    expected |= both.patches.losses(both.patches.prepare(places))
+    assert losses.keys() == expected.keys() == counts.keys() == both.weights.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(losses[name], value)
+    assert both.weights["language"] == 1
+    assert both.weights["name"] == 0.25 * both.patches.weights["name"]
+    assert {name.split(".")[0] for name, _ in both.named_parameters()} == {"patches"}, "heads only, not the model"
+
+
+def test_answers_and_patches_need_pictures() -> None:
+    with pytest.raises(ConfigError, match="needs pictures"):
+        LanguageAndPatches(tiny_model(), open_dataset(DATA), with_images=False)

@@ -158,3 +158,11 @@ def test_the_model_is_the_line_of_the_house() -> None:
     ((answer,),) = model.generate(seen(model, 1), [["is it"]], limit=1)
     assert answer.raw == tokenizer().decode([first])
     assert torch.equal(features.tokens, seen(model, 1).tokens)
+
+
+@pytest.mark.parametrize("part", ["encoder", "decoder"])
+def test_a_connector_that_does_not_fit_is_named(part: str) -> None:
+    wrong = config()
+    wrong["connector"]["in_width" if part == "encoder" else "out_width"] = 12
+    with pytest.raises(ConfigError, match=r"the connector takes \d+ wide tokens to \d+, but"):
+        build(wrong, tokenizer())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -190,7 +191,9 @@ def train(
 
         if recipe not in RECIPES:
             raise ConfigError(f"unknown recipe {recipe!r}{did_you_mean(recipe, RECIPES)}")
-        typer.echo(f"checkpoint: {follow(override(RECIPES[recipe](), settings or []), out)}")
+        finished = follow(override(RECIPES[recipe](), settings or []), out)
+        if os.environ.get("RANK", "0") == "0":  # torchrun starts this once a process
+            typer.echo(f"checkpoint: {finished}")
 
 
 @data_app.command()

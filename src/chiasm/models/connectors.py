@@ -19,6 +19,9 @@ from chiasm.models.features import Features, Grid
 
 
 class Connector(Protocol):
+    in_width: int
+    out_width: int
+
     def out_tokens(self, grid: Grid) -> int: ...
 
     def normalize(self, features: Features) -> Features: ...
@@ -31,6 +34,7 @@ class Linear(nn.Module):
 
     def __init__(self, in_width: int, out_width: int):
         super().__init__()
+        self.in_width, self.out_width = in_width, out_width
         self.project = nn.Linear(in_width, out_width)
 
     def out_tokens(self, grid: Grid) -> int:
@@ -48,6 +52,7 @@ class MLP(nn.Module):
 
     def __init__(self, in_width: int, out_width: int, hidden: int | None = None):
         super().__init__()
+        self.in_width, self.out_width = in_width, out_width
         self.up = nn.Linear(in_width, hidden or out_width)
         self.down = nn.Linear(hidden or out_width, out_width)
 
@@ -66,6 +71,7 @@ class PatchMerger(nn.Module):
 
     def __init__(self, in_width: int, out_width: int, merge: int = 2, hidden: int | None = None):
         super().__init__()
+        self.in_width, self.out_width = in_width, out_width
         self.merge = merge
         self.norm = nn.LayerNorm(in_width, 1e-6)
         joined = in_width * merge * merge

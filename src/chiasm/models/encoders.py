@@ -51,9 +51,15 @@ class ViT(nn.Module):
 
     def preprocess(self, images: Sequence[Image.Image | np.ndarray]) -> Tensor:
         """RGB pictures (PIL, or uint8 arrays (height, width, 3)) of any size -> pixels (pictures, 3, size, size) in
-        [-1, 1]. Resizing ignores the aspect ratio, so boxes in [0, 1] stay as they are."""
+        [-1, 1]. Resizing ignores the aspect ratio, so boxes in [0, 1] stay as they are. Raises ConfigError where there
+        is no picture or one is not RGB."""
+        if not len(images):
+            raise ConfigError("there are no pictures to encode")
         arrays = []
-        for image in images:
+        for number, image in enumerate(images):
+            shape = image.shape if isinstance(image, np.ndarray) else (*image.size[::-1], len(image.getbands()))
+            if len(shape) != 3 or shape[2] != 3:
+                raise ConfigError(f"picture {number} is not RGB: {shape}; chiasm.data.images.open_image makes it so")
             if isinstance(image, np.ndarray) and image.shape[:2] != (self.size, self.size):
                 image = Image.fromarray(image)
             if isinstance(image, Image.Image):

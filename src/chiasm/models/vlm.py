@@ -57,6 +57,11 @@ class VLM(nn.Module):
             raise ConfigError(
                 f"the decoder embeds {decoder.embed.num_embeddings} tokens, but the tokenizer has {len(tokenizer)}"
             )
+        if (encoder.width, decoder.width) != (connector.in_width, connector.out_width):
+            raise ConfigError(
+                f"the connector takes {connector.in_width} wide tokens to {connector.out_width}, but the encoder's are "
+                f"{encoder.width} wide and the decoder's {decoder.width}"
+            )
         self.encoder, self.connector, self.decoder, self.fusion = encoder, connector, decoder, fusion
         self.tokenizer, self.dialect = tokenizer, dialect or Dialect()
         self.engine = Engine(decoder, fusion, tokenizer.end)

@@ -17,6 +17,8 @@ def processes() -> Iterator[tuple[int, int]]:
     if "RANK" not in os.environ or dist.is_initialized():
         yield rank(), world()
         return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     try:
         yield rank(), world()
@@ -36,7 +38,8 @@ def sum_values(values: Mapping[str, float]) -> dict[str, float]:
     """The values summed over processes."""
     if not dist.is_initialized():
         return dict(values)
-    total = torch.tensor(list(values.values()), dtype=torch.float64)
+    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    total = torch.tensor(list(values.values()), dtype=torch.float64, device=device)
     dist.all_reduce(total)
     return dict(zip(values, total.tolist(), strict=True))
 

@@ -23,13 +23,18 @@ def loss_plot(folder: Path, stages: Sequence[str]) -> Path:
             [key for key in rows[0] if key not in ("stage", "step", "gradient norm", "images_per_s")] if rows else []
         )
         steps = [row["step"] for row in rows]
+        tops = []
         for name in names:
             values = np.array([row[name] for row in rows])
             line = axes.plot(steps, values, linewidth=0.5, alpha=0.3)[0]
-            axes.plot(steps, _running_mean(values), color=line.get_color(), linewidth=1.5, label=name)
+            smooth = _running_mean(values)
+            axes.plot(steps, smooth, color=line.get_color(), linewidth=1.5, label=name)
+            tops.append(smooth[len(smooth) // 20 :].max())
         axes.set_title(stage)
         axes.set_xlabel("step")
-        axes.set_ylim(bottom=0)
+        axes.set_ylabel("loss")
+        # The first steps from random weights would squash all that follows.
+        axes.set_ylim(0, 1.15 * max(tops, default=1.0))
         axes.legend(fontsize=7, frameon=False)
         axes.spines[["top", "right"]].set_visible(False)
     path = folder / "loss.svg"

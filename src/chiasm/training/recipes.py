@@ -80,6 +80,16 @@ def chiasm_tiny() -> Recipe:
                 batch=64,
                 micro_batch=64,
             ),
+            Stage(
+                "study",
+                train=((".*", Full(8e-4)),),
+                objective="language_and_patches",
+                options={"per_image": 16, "each_kind": True},
+                data="scenes:train?seed=2",
+                steps=3100,
+                batch=64,
+                micro_batch=64,
+            ),
         ),
     )
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from chiasm.training.objectives.both import LanguageAndPatches
 from chiasm.training.objectives.language import Language
 from chiasm.training.objectives.patches import Patches
 
@@ -29,4 +30,8 @@ class Objective(Protocol):
     def losses(self, batch: Any) -> dict[str, Tensor]: ...
 
 
-OBJECTIVES: dict[str, Callable[..., Objective]] = {"language": Language, "patches": Patches}
+OBJECTIVES: dict[str, Callable[..., Objective]] = {
+    "language": Language,
+    "patches": Patches,
+    "language_and_patches": LanguageAndPatches,
+}

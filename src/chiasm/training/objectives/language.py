@@ -16,7 +16,7 @@ from chiasm.data.sequence import Packed, compose, pack, targets
 from chiasm.models.features import Features
 from chiasm.models.nn.attention import PackedPattern, lower
 from chiasm.models.vlm import VLM
-from chiasm.types import Dataset
+from chiasm.types import Dataset, Example
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Language:
     """Cross-entropy of the answers' tokens and the closing token.
 
     per_image     how many prompts share a picture (packed branches)
+    each_kind     a picture's prompts include every kind it has (`Instructions`)
     with_images   False trains the decoder on text alone
     stored        E_pre by example index, where a frozen encoder's output is kept (`feature_cache`)
     """
@@ -46,16 +47,22 @@ class Language:
         dataset: Dataset,
         seed: int = 0,
         per_image: int = 12,
+        each_kind: bool = False,
         with_images: bool = True,
         stored: Callable[[Sequence[int]], Features] | None = None,
     ):
         self.model, self.dataset, self.with_images, self.stored = model, dataset, with_images, stored
-        self.instructions = Instructions(model.dialect.prompts, len(model.tokenizer.locations()), per_image, seed)
+        self.instructions = Instructions(
+            model.dialect.prompts, len(model.tokenizer.locations()), per_image, seed, each_kind
+        )
 
     def prepare(self, places: Sequence[tuple[int, int]]) -> LanguageBatch:
         """The batch of the given (epoch, example) places; another epoch draws other prompts."""
+        return self.ask([self.dataset[i] for _, i in places], places)
+
+    def ask(self, examples: Sequence[Example], places: Sequence[tuple[int, int]]) -> LanguageBatch:
+        """The batch of the examples at these places."""
         device = self.model.decoder.embed.weight.device
-        examples = [self.dataset[i] for _, i in places]
         images = [open_image(e.image, name=e.id) for e in examples]
         grids = None
         pictures: Tensor | Features | None = None
@@ -83,11 +90,12 @@ class Language:
         return {"language": len(batch.ids)}
 
     def losses(self, batch: LanguageBatch) -> dict[str, Tensor]:
-        """Summed cross-entropy. The head runs on the tokens that are predicted from, not on the rest."""
-        model = self.model
         features = batch.pictures
-        if isinstance(features, Tensor):
-            features = model.encoder(features)
+        return self.answer(self.model.encoder(features) if isinstance(features, Tensor) else features, batch)
+
+    def answer(self, features: Features | None, batch: LanguageBatch) -> dict[str, Tensor]:
+        """Summed cross-entropy, given E_pre. The head runs on the tokens that are predicted from, not on the rest."""
+        model = self.model
         if features is not None:
             features = model.connect(features)
         embeddings = model.fusion(batch.packed, model.decoder.embed, features)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from chiasm.data.images import open_image
 from chiasm.errors import ConfigError, DataError
+from chiasm.models.features import Features
 from chiasm.models.vlm import VLM
 from chiasm.types import Dataset, Example, Object
 
@@ -62,6 +63,10 @@ class Patches(nn.Module):
     def prepare(self, places: Sequence[tuple[int, int]]) -> PatchBatch:
         examples = [self.dataset[i] for _, i in places]
         pixels = self._model[0].encoder.preprocess([open_image(e.image, name=e.id) for e in examples])
+        return self.truth(examples, pixels)
+
+    def truth(self, examples: Sequence[Example], pixels: Tensor) -> PatchBatch:
+        """The batch of examples whose pictures are preprocessed."""
         grid = self._model[0].encoder.grid(*pixels.shape[2:])
         owners = np.concatenate([_owners(e, grid) for e in examples])
         objects = [o for e in examples for o in e.objects or ()]
@@ -94,7 +99,10 @@ class Patches(nn.Module):
         }
 
     def losses(self, batch: PatchBatch) -> dict[str, Tensor]:
-        features = self._model[0].encoder(batch.pixels)
+        return self.read(self._model[0].encoder(batch.pixels), batch)
+
+    def read(self, features: Features, batch: PatchBatch) -> dict[str, Tensor]:
+        """The losses of the encoder's output for `batch.pixels`."""
         tokens = features.tokens
         per_picture = tokens.view(len(batch.scene), -1, tokens.shape[-1])
         losses = {
