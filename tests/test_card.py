@@ -14,15 +14,18 @@ def training(tmp_path: Path) -> Path:
     folder = tmp_path / "training"
     (folder / "model").mkdir(parents=True)
     (folder / "tune").mkdir()
+    (folder / "more").mkdir()
     stage = {"name": "tune", "train": [["encoder.*", {"lr": 0.1}], [".*", "frozen"]], "objective": "language"}
+    more = {"name": "more", "data": "scenes:train?seed=1", "steps": 60, "batch": 10}
     recipe = {
         "name": "small", "data": "scenes:train", "store": "bf16", "prompts": {"scene": "name the scene"},
-        "stages": [stage | {"steps": 30, "batch": 20}],
+        "stages": [stage | {"data": "", "steps": 30, "batch": 20}, stage | more],
     }  # fmt: skip
     (folder / "recipe.json").write_text(json.dumps(recipe))
     parts = {part: {"kind": part, "size": 3} for part in ("encoder", "connector", "decoder", "fusion")}
     (folder / "model" / "config.json").write_text(json.dumps(parts))
     (folder / "model" / "model.safetensors").write_bytes(bytes(3_000_000))
+    (folder / "more" / "log.jsonl").write_text('{"step": 60, "images_per_s": 2}\n')
     (folder / "tune" / "log.jsonl").write_text('{"step": 29, "images_per_s": 1}\n{"step": 30, "images_per_s": 5.0}\n')
     return folder
 
@@ -43,8 +46,9 @@ def test_numbers_come_from_the_folders(training, tmp_path):
     two = write_run(tmp_path / "held", [metric("scene.accuracy", 0.75)])
     text = model_card(training, [one, two], limits="It can't fly.", machine="an abacus")
     assert "1.5 M parameters, stored as bf16 in 3.0 MB" in text
-    assert "| tune | `encoder.*` | language | 30 | 20 | 2 |" in text  # 600 pictures at 5 a second
-    assert "2 minutes in all, on an abacus" in text
+    assert "| tune | `encoder.*` | language | `scenes:train` | 30 | 20 | 2 |" in text  # 600 pictures at 5 a second
+    assert "| more | `encoder.*` | language | `scenes:train?seed=1` | 60 | 10 | 5 |" in text
+    assert "7 minutes in all, on an abacus" in text
     assert "| metric | test (7 pictures) | held (7 pictures) |" in text
     assert "| `answer.exact` | 50.0 (40.0 – 60.0), n 40 | - |" in text
     assert "| &nbsp;&nbsp;kind count | 25.0 (15.0 – 35.0), n 40 | - |" in text

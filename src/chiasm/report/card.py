@@ -40,7 +40,7 @@ def model_card(training: Path, runs: Sequence[Path], limits: str = "", machine: 
         f"{weights.stat().st_size / 1e6:.1f} MB.",
         "## How it was made",
         f"```\nchiasm train {recipe['name']} --out RUN\n```",
-        _stages(training, recipe["stages"], machine),
+        _stages(training, recipe, machine),
         "Model: "
         + "; ".join(f"{part} {_words(config[part])}" for part in ("encoder", "connector", "decoder", "fusion")),
         "## What it is asked",
@@ -63,15 +63,17 @@ def _words(settings: Mapping[str, Any]) -> str:
     return f"{settings['kind']} (" + ", ".join(f"{k} {v}" for k, v in settings.items() if k != "kind") + ")"
 
 
-def _stages(training: Path, stages: Sequence[Mapping[str, Any]], machine: str) -> str:
-    lines = ["| stage | learns | objective | steps | pictures a step | minutes |", "|---|---|---|---|---|---|"]
+def _stages(training: Path, recipe: Mapping[str, Any], machine: str) -> str:
+    heads = ("stage", "learns", "objective", "data", "steps", "pictures a step", "minutes")
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     total = 0.0
-    for stage in stages:
+    for stage in recipe["stages"]:
         last = json.loads((training / stage["name"] / "log.jsonl").read_text("utf-8").splitlines()[-1])
         minutes = stage["steps"] * stage["batch"] / last["images_per_s"] / 60
         total += minutes
         learns = ", ".join(pattern for pattern, how in stage["train"] if how != "frozen")
-        cells = (stage["name"], f"`{learns}`", stage["objective"], stage["steps"], stage["batch"], f"{minutes:.0f}")
+        data, counts = stage["data"] or recipe["data"], (stage["steps"], stage["batch"], f"{minutes:.0f}")
+        cells = (stage["name"], f"`{learns}`", stage["objective"], f"`{data}`", *counts)
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     where = machine or f"{os.cpu_count()} CPU cores"
     return "\n".join(lines) + f"\n\n{total:.0f} minutes in all, on {where}."

@@ -13,7 +13,9 @@ def chiasm_tiny() -> Recipe:
 
     The encoder first learns to see from exact truth (`patches`), the decoder to speak without pictures. Then come
     LLaVA's two stages: the connector is aligned between the two while both are frozen, and everything is tuned
-    together, with a second round on new pictures. Twelve prompts share each picture.
+    together. A second round sees new pictures; the last and longest sees more of them, asks about each picture every
+    kind of question it has an answer to, and keeps the encoder's exact truth beside the answers. Twelve to sixteen
+    prompts share a picture.
     """
     return Recipe(
         name="chiasm-tiny",
