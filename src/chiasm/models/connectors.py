@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from chiasm.errors import ConfigError
 from chiasm.models.features import Features, Grid
+from chiasm.models.nn import linear
 
 
 class Connector(Protocol):
@@ -35,7 +36,7 @@ class Linear(nn.Module):
     def __init__(self, in_width: int, out_width: int):
         super().__init__()
         self.in_width, self.out_width = in_width, out_width
-        self.project = nn.Linear(in_width, out_width)
+        self.project = linear.Linear(in_width, out_width)
 
     def out_tokens(self, grid: Grid) -> int:
         return grid[0] * grid[1]
@@ -53,8 +54,8 @@ class MLP(nn.Module):
     def __init__(self, in_width: int, out_width: int, hidden: int | None = None):
         super().__init__()
         self.in_width, self.out_width = in_width, out_width
-        self.up = nn.Linear(in_width, hidden or out_width)
-        self.down = nn.Linear(hidden or out_width, out_width)
+        self.up = linear.Linear(in_width, hidden or out_width)
+        self.down = linear.Linear(hidden or out_width, out_width)
 
     def out_tokens(self, grid: Grid) -> int:
         return grid[0] * grid[1]
@@ -75,8 +76,8 @@ class PatchMerger(nn.Module):
         self.merge = merge
         self.norm = nn.LayerNorm(in_width, 1e-6)
         joined = in_width * merge * merge
-        self.up = nn.Linear(joined, hidden or joined)
-        self.down = nn.Linear(hidden or joined, out_width)
+        self.up = linear.Linear(joined, hidden or joined)
+        self.down = linear.Linear(hidden or joined, out_width)
 
     def out_tokens(self, grid: Grid) -> int:
         rows, columns = self._merged(grid)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from chiasm.errors import ConfigError
 from chiasm.models.nn.attention import Attend
 from chiasm.models.nn.blocks import DecoderBlock
+from chiasm.models.nn.linear import Linear
 from chiasm.models.nn.rope import angles
 
 
@@ -38,7 +39,7 @@ class Llama(nn.Module):
         if self.head_width % 2:
             raise ConfigError(f"rotary positions turn pairs, so a head can't be {self.head_width} wide")
         self.norm = nn.RMSNorm(width, eps)
-        self.head = nn.Linear(width, vocabulary, bias=False)
+        self.head = Linear(width, vocabulary, bias=False)
         for parameter in self.parameters():
             if parameter.dim() == 2:
                 nn.init.normal_(parameter, std=0.02)

@@ -14,6 +14,7 @@ from chiasm.errors import ConfigError
 from chiasm.models.features import Features, Grid
 from chiasm.models.nn.attention import Everything
 from chiasm.models.nn.blocks import EncoderBlock
+from chiasm.models.nn.linear import Linear
 
 
 class ViT(nn.Module):
@@ -38,7 +39,7 @@ class ViT(nn.Module):
             raise ConfigError(f"encoder: size {size} is not a multiple of patch {patch}")
         self.size, self.patch, self.width = size, patch, width
         self.side = size // patch
-        self.embed = nn.Linear(3 * patch * patch, width)
+        self.embed = Linear(3 * patch * patch, width)
         self.positions = nn.Parameter(torch.randn(self.side * self.side, width) * 0.02)
         self.blocks = nn.ModuleList(EncoderBlock(width, heads, hidden or 4 * width, eps) for _ in range(depth))
         self.norm = nn.LayerNorm(width, eps)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from chiasm.data.sequence import Packed, View, steps, views
 from chiasm.data.sequence import Sequence as TokenSequence
 from chiasm.errors import ConfigError
+from chiasm.models.nn.linear import Linear
 from chiasm.models.nn.rope import rotate
 
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
@@ -30,8 +31,8 @@ class Attention(nn.Module):
         self.heads, self.kv_heads, self.head_width = heads, kv_heads or heads, width // heads
         if width % heads or heads % self.kv_heads:
             raise ConfigError(f"width {width} can't be divided over {heads} heads in {self.kv_heads} groups")
-        self.qkv = nn.Linear(width, (heads + 2 * self.kv_heads) * self.head_width, bias)
-        self.out = nn.Linear(heads * self.head_width, width, bias)
+        self.qkv = Linear(width, (heads + 2 * self.kv_heads) * self.head_width, bias)
+        self.out = Linear(heads * self.head_width, width, bias)
 
     def forward(self, x: Tensor, layer: int, attend: Attend, rope: tuple[Tensor, Tensor] | None = None) -> Tensor:
         qkv = self.qkv(x).view(len(x), -1, self.head_width)

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from chiasm.models.nn.attention import Attend, Attention
+from chiasm.models.nn.linear import Linear
 
 
 class EncoderBlock(nn.Module):
@@ -15,8 +16,8 @@ class EncoderBlock(nn.Module):
         self.attention_norm = nn.LayerNorm(width, eps)
         self.attention = Attention(width, heads, bias=True)
         self.mlp_norm = nn.LayerNorm(width, eps)
-        self.up = nn.Linear(width, hidden)
-        self.down = nn.Linear(hidden, width)
+        self.up = Linear(width, hidden)
+        self.down = Linear(hidden, width)
 
     def forward(self, x: Tensor, layer: int, attend: Attend) -> Tensor:
         x = x + self.attention(self.attention_norm(x), layer, attend)
@@ -29,8 +30,8 @@ class DecoderBlock(nn.Module):
         self.attention_norm = nn.RMSNorm(width, eps)
         self.attention = Attention(width, heads, kv_heads)
         self.mlp_norm = nn.RMSNorm(width, eps)
-        self.gate_up = nn.Linear(width, 2 * hidden, bias=False)
-        self.down = nn.Linear(hidden, width, bias=False)
+        self.gate_up = Linear(width, 2 * hidden, bias=False)
+        self.down = Linear(hidden, width, bias=False)
 
     def forward(self, x: Tensor, layer: int, attend: Attend, rope: tuple[Tensor, Tensor]) -> Tensor:
         x = x + self.attention(self.attention_norm(x), layer, attend, rope)
