@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from chiasm import __version__
+from chiasm.cli_output import errors_to_exit
+from chiasm.cli_score_pictures import score_app
 from chiasm.errors import ChiasmError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Look at datasets.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+app.add_typer(score_app, name="score")
 
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="chiasm-tiny, or a model folder.")]
 
@@ -32,19 +33,6 @@ def main(version: Annotated[bool, typer.Option("--version", help="Print the vers
     if version:
         typer.echo(__version__)
         raise typer.Exit
-
-
-@contextmanager
-def _errors_to_exit() -> Iterator[None]:
-    """A wrong input is a sentence on stderr and exit code 1, and Ctrl-C one and code 130; neither is a traceback."""
-    try:
-        yield
-    except ChiasmError as error:
-        typer.secho(f"chiasm: {error}", fg="red", err=True)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        typer.echo("chiasm: stopped; the same command of train or examine goes on from here", err=True)
-        raise typer.Exit(130) from None
 
 
 @app.command()
@@ -60,7 +48,7 @@ def see(
     batch: Annotated[int, typer.Option(min=1, help="Photos looked at together.")] = 16,
 ) -> None:
     """Scene, caption, answer, objects and places of photos."""
-    with _errors_to_exit():
+    with errors_to_exit():
         from chiasm.data.images import list_images
         from chiasm.tasks.overlay import overlay_path, save_overlay
         from chiasm.tasks.vlm import open_pipeline
@@ -133,7 +121,7 @@ def examine(
     ] = "intact",
 ) -> None:
     """Run a model over a dataset, score it with intervals and sort its errors."""
-    with _errors_to_exit():
+    with errors_to_exit():
         from chiasm.data.controls import with_pictures
         from chiasm.data.open import open_dataset
         from chiasm.examine.run import examine as run_examination
@@ -153,7 +141,7 @@ def report(
     title: Annotated[str | None, typer.Option(help="Heading of the page.")] = None,
 ) -> None:
     """One self-contained page from one or more run folders."""
-    with _errors_to_exit():
+    with errors_to_exit():
         from chiasm.report.html import write_report
 
         typer.echo(f"report: {write_report(runs, out, **({'title': title} if title else {}))}")
@@ -168,7 +156,7 @@ def card(
     machine: Annotated[str, typer.Option(help="What it was trained on; the number of cores if nothing is said.")] = "",
 ) -> None:
     """A model card: how a model was made and how well it does."""
-    with _errors_to_exit():
+    with errors_to_exit():
         from chiasm.report.card import model_card
 
         out.write_text(model_card(training, runs, limits.read_text("utf-8") if limits else "", machine), "utf-8")
@@ -182,7 +170,7 @@ def train(
     settings: Annotated[list[str] | None, typer.Argument(help="Changes, e.g. tune.steps=100 seed=1.")] = None,
 ) -> None:
     """Follow a recipe from random weights to a checkpoint. Under torchrun, several processes share the work."""
-    with _errors_to_exit():
+    with errors_to_exit():
         from chiasm.data.suggest import did_you_mean
         from chiasm.errors import ConfigError
         from chiasm.training.recipe import override
@@ -196,6 +184,30 @@ def train(
             typer.echo(f"checkpoint: {finished}")
 
 
+@app.command()
+def doctor(
+    predictions: Annotated[Path, typer.Argument(help="A file of predictions, JSON or JSON lines.")],
+    id_key: Annotated[str | None, typer.Option(help="Where a record keeps its id, if not under a usual name.")] = None,
+    answer_key: Annotated[str | None, typer.Option(help="Where it keeps the answer.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """List every problem of a file of predictions at once, without scoring. Exits with 1 if there is one."""
+    with errors_to_exit():
+        from dataclasses import asdict
+
+        from chiasm.score.doctor import check_predictions
+
+        found = check_predictions(predictions, None, id_key, answer_key)
+        if as_json:
+            print(json.dumps(asdict(found), ensure_ascii=False))
+        else:
+            for problem in found.problems:
+                typer.echo(f"{problem.kind}: {problem.message}")
+            typer.echo(f"{found.path}: {found.records} records, {len(found.problems)} problems")
+    if found.problems:
+        raise typer.Exit(1)
+
+
 @data_app.command()
 def preview(
     dataset: Annotated[str, typer.Argument(help='For example "scenes" or "daquar:FOLDER".')],
@@ -204,7 +216,7 @@ def preview(
     start: Annotated[int, typer.Option(min=0, help="Index of the first picture.")] = 0,
 ) -> None:
     """A contact sheet of examples with their truth drawn in."""
-    with _errors_to_exit():
+    with errors_to_exit():
         from chiasm.data.open import open_dataset
         from chiasm.data.preview import contact_sheet
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from chiasm.data.box_text import LocCodec
 from chiasm.errors import DataError
@@ -71,7 +71,7 @@ class Instructions:
         return self.codec.encode(placed, size)
 
 
-def _each_kind_first(pairs: list[Pair], kinds: list[str | None], rng: random.Random) -> list[Pair]:
+def _each_kind_first(pairs: list[Pair], kinds: Sequence[str], rng: random.Random) -> list[Pair]:
     """The pairs in random order, but one of each kind before a second of any."""
     places = rng.sample(range(len(pairs)), len(pairs))
     firsts = set({kinds[place]: place for place in places}.values())

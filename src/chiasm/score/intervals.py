@@ -1,4 +1,4 @@
-"""Confidence intervals of ratios of sums, clustered by image."""
+"""The bootstrap over whole images, and confidence intervals made from it or in its place."""
 
 from __future__ import annotations
 
@@ -10,25 +10,38 @@ BOOTSTRAP = "bootstrap by image"
 WILSON = "Wilson over images"
 
 
-def bootstrap_ratios(
-    numerators: np.ndarray, denominators: np.ndarray, replicates: int = 2000, seed: int = 0
-) -> np.ndarray:
-    """Resample whole images and recompute every metric: (replicates, metrics), NaN where a replicate has no items.
+def resampled_sums(statistics: np.ndarray, replicates: int = 2000, seed: int = 0) -> np.ndarray:
+    """Draw as many images as there are, with replacement, and add up their statistics: (replicates, statistics).
 
-    `numerators` and `denominators` are (images, metrics): each image's sufficient statistics, summed over its items.
-    All metrics see the same resamples, so differences between columns are paired. Efron and Tibshirani 1993, chapter 6.
+    `statistics` is (images, statistics): each image's sufficient statistics, summed over its items. All columns see the
+    same resamples, so that metrics computed from them are paired. Efron and Tibshirani 1993, chapter 6.
     """
-    images, metrics = numerators.shape
-    both = np.concatenate([numerators, denominators], axis=1).astype(np.float64)
+    images = len(statistics)
     rng = np.random.default_rng(seed)
-    sums = np.empty((replicates, 2 * metrics))
+    rows, counts = np.unique(statistics.astype(np.float64), axis=0, return_counts=True)
+    if len(rows) * 20 < images:
+        # Images with equal statistics are interchangeable: draw how often each kind comes, not which image it is.
+        return rng.multinomial(images, counts / images, size=replicates).astype(np.float64) @ rows
+    sums = np.empty((replicates, statistics.shape[1]))
     chunk = max(1, 2_000_000 // max(images, 1))
     for start in range(0, replicates, chunk):
         count = min(chunk, replicates - start)
         # Drawing indices and counting them is the multinomial, several times faster than numpy's own sampler.
         drawn = rng.integers(0, images, size=(count, images)) + np.arange(count)[:, None] * images
         weights = np.bincount(drawn.ravel(), minlength=count * images).reshape(count, images)
-        sums[start : start + count] = weights.astype(np.float64) @ both
+        sums[start : start + count] = weights.astype(np.float64) @ statistics
+    return sums
+
+
+def bootstrap_ratios(
+    numerators: np.ndarray, denominators: np.ndarray, replicates: int = 2000, seed: int = 0
+) -> np.ndarray:
+    """Every metric on the same resamples of whole images: (replicates, metrics), NaN where a replicate has no items.
+
+    `numerators` and `denominators` are (images, metrics): each image's sufficient statistics, summed over its items.
+    """
+    metrics = numerators.shape[1]
+    sums = resampled_sums(np.concatenate([numerators, denominators], axis=1), replicates, seed)
     top, bottom = sums[:, :metrics], sums[:, metrics:]
     return np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom > 0)
 

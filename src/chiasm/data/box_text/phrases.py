@@ -1,0 +1,109 @@
+"""Dialects that set a phrase between tags and its boxes between other tags: Qwen-VL and DeepSeek-VL2."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from chiasm.data.box_text.codec import Item
+from chiasm.data.box_text.scale import Scale, encode_box
+from chiasm.data.box_text.text import check_label, malformed, read_box
+from chiasm.data.boxes import Size
+from chiasm.errors import DataError
+
+_NUMBER = r"\s*([0-9]{1,6})\s*"
+
+
+class _PhraseCodec:
+    """Codes 0..999 from border to border; "" for no boxes.
+
+    One phrase may have several boxes, and plain words may stand between the phrases, as in grounded captions.
+    """
+
+    _scale = Scale.of_borders(999)
+    _dialect: str
+    _open_phrase: str
+    _phrase: str  # pattern of a phrase with its tags
+    _box: re.Pattern[str]  # one box: groups x1, y1, x2, y2
+    _boxes: str  # pattern of the boxes of one phrase with their tags
+    _stray: re.Pattern[str]  # what must not stand between phrases
+
+    def encode(self, items: Sequence[Item], size: Size) -> str:
+        """See `BoxCodec.encode`. A label must not contain "<" or ">"; DataError for a bare box after a labelled one."""
+        text = ""
+        for label, box in items:
+            if label is None and text.startswith(self._open_phrase):
+                raise DataError(
+                    f"{self._dialect}'s dialect can't write a bare box after a labelled one; give it a label"
+                )
+            text += self._written(check_label(label, "<>") or None, *encode_box(box, size, self._scale, self._scale))
+        return text
+
+    def parse(self, text: str, size: Size) -> list[Item]:
+        """See `BoxCodec.parse`."""
+        if not text.strip():
+            return []
+        matches = list(re.finditer(rf"(?:{self._phrase}\s*)?(?P<boxes>{self._boxes})", text))
+        if not matches:
+            raise malformed(self._dialect, text, 0)
+        starts = [0, *(match.end() for match in matches)]
+        ends = [*(match.start() for match in matches), len(text)]
+        for start, end in zip(starts, ends, strict=True):
+            if stray := self._stray.search(text, start, end):
+                raise malformed(self._dialect, text, stray.start())
+        items: list[Item] = []
+        for match in matches:
+            label = match["label"]
+            if label is not None and not label.strip():
+                raise malformed(self._dialect, text, match.start(), "empty phrase")
+            for codes in self._box.findall(match["boxes"]):
+                items.append(
+                    (label.strip() if label else None, read_box(match, codes, size, self._scale, self._dialect))
+                )
+        return items
+
+    def _written(self, label: str | None, x1: int, y1: int, x2: int, y2: int) -> str:
+        raise NotImplementedError
+
+
+class QwenVLCodec(_PhraseCodec):
+    """Qwen-VL: ``<ref>cup</ref><box>(x1,y1),(x2,y2)</box>``, codes 0..999 from border to border; "" for no boxes.
+
+    One phrase may have several boxes, and plain words may stand between the phrases, as in grounded captions.
+    Source: Qwen-VL ``eval_mm/evaluate_grounding.py`` (reads k / 999).
+    """
+
+    _dialect = "Qwen-VL"
+    _open_phrase = "<ref>"
+    _phrase = r"<ref>(?P<label>[^<>]*)</ref>"
+    _box = re.compile(rf"\({_NUMBER},{_NUMBER}\)\s*,\s*\({_NUMBER},{_NUMBER}\)")
+    _boxes = rf"(?:<box>\s*{_box.pattern}\s*</box>\s*)+"
+    _stray = re.compile(rf"[<>]|\({_NUMBER},{_NUMBER}\)")
+
+    def _written(self, label: str | None, x1: int, y1: int, x2: int, y2: int) -> str:
+        phrase = f"<ref>{label}</ref>" if label else ""
+        return f"{phrase}<box>({x1},{y1}),({x2},{y2})</box>"
+
+
+class DeepSeekVL2Codec(_PhraseCodec):
+    """DeepSeek-VL2: ``<|ref|>cup<|/ref|><|det|>[[x1, y1, x2, y2], [...]]<|/det|>``, codes 0..999; "" for no boxes.
+
+    Plain words may stand between the phrases. End-of-sentence tokens are ignored.
+    Source: DeepSeek-VL2 ``deepseek_vl2/serve/app_modules/utils.py`` (reads k / 999).
+    """
+
+    _dialect = "DeepSeek-VL2"
+    _open_phrase = "<|ref|>"
+    _phrase = r"<\|ref\|>(?P<label>[^<>]*)<\|/ref\|>"
+    _box = re.compile(rf"\[{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\]")
+    _boxes = rf"(?:<\|det\|>\s*\[\s*{_box.pattern}(?:\s*,\s*{_box.pattern})*\s*\]\s*<\|/det\|>\s*)+"
+    _stray = re.compile(r"[<>\[\]]")
+    _end = re.compile("<｜end▁of▁sentence｜>|<\\|end▁of▁sentence\\|>")
+
+    def parse(self, text: str, size: Size) -> list[Item]:
+        """See `BoxCodec.parse`."""
+        return super().parse(self._end.sub("", text), size)
+
+    def _written(self, label: str | None, x1: int, y1: int, x2: int, y2: int) -> str:
+        phrase = f"<|ref|>{label}<|/ref|>" if label else ""
+        return f"{phrase}<|det|>[[{x1}, {y1}, {x2}, {y2}]]<|/det|>"

@@ -1,0 +1,242 @@
+"""Reading annotation and prediction files: JSON, JSON lines, and the ids that tie the two together.
+
+What other tools write is accepted where it has only one meaning: a byte order mark, CRLF line ends, blank lines and
+trailing commas. Everything else is a DataError that names file, line and id.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+from chiasm.errors import DataError
+
+_STRING_OR_TRAILING_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[\]}])')
+
+
+def read_json(path: Path | str, unique_keys: bool = False) -> Any:
+    """The content of a JSON file.
+
+    `unique_keys` is for files whose keys are ids: an object that has a key twice is then an error, where JSON readers
+    otherwise keep the last and drop the others in silence. Raises DataError, with the line where there is one.
+    """
+    content = _read(path)
+    hook = _without_duplicates if unique_keys else None
+    try:
+        return _parse(content, hook)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}, line {error.lineno}: {_reason(error)}") from None
+    except UnicodeDecodeError as error:
+        line = 1 + content.count(b"\n", 0, error.start)
+        raise DataError(f"{path}, line {line}: {_reason(error)}") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: {_reason(error)}") from None
+
+
+def records(path: Path | str, problems: list[str] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a JSON list or of JSON lines, with the number that `place` turns into words, counted from 1.
+
+    Which of the two it is shows in the first character. JSON lines are read one at a time, so that a file of any size
+    needs the memory of its longest line. Raises DataError at the first record that can't be read; if `problems` is
+    given, the message is appended to it instead and reading goes on.
+    """
+    report = _raise if problems is None else problems.append
+    first = first_character(path)
+    if first == "":
+        report(f"{path} is empty; expected a JSON list or one JSON object a line")
+    elif first == "[":
+        yield from _list_records(path, report)
+    elif next(filter(None, _lines(path))) == b"{":
+        report(f"{path} holds one JSON object; expected a JSON list or one JSON object a line")
+    else:
+        yield from _line_records(path, report)
+
+
+def by_id(path: Path | str, rows: Iterable[tuple[int, dict[str, Any]]], key: str, what: str) -> dict[str, dict]:
+    """The rows of `records(path)` by the text of their id, ``row[key]``, so that "1" and 1 meet.
+
+    `what` names a row in messages ("answer", "caption"). Raises DataError for a row without an id, with an id that is
+    neither text nor a whole number, and for a second row with the same id.
+    """
+    found: dict[str, dict] = {}
+    numbers: dict[str, int] = {}
+    for number, row in rows:
+        if key not in row:
+            raise DataError(f"{place(path, number)}: this {what} has no {key!r}, only {', '.join(map(repr, row))}")
+        try:
+            name = id_text(row[key])
+        except ValueError as error:
+            raise DataError(f"{place(path, number)}: {key!r} of this {what} {error}") from None
+        if name in found:
+            first = f"{record_word(path)} {numbers[name]}"
+            raise DataError(f"{place(path, number)}: a second {what} for {key} {name!r}, after that of {first}")
+        found[name], numbers[name] = row, number
+    return found
+
+
+def id_text(value: Any) -> str:
+    """An id as text: 7, 7.0 and "7" are the same id. Raises ValueError for anything that can't be an id."""
+    if isinstance(value, str):
+        if value:
+            return value
+        raise ValueError("is empty text, not an id")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, float) and math.isfinite(value) and value.is_integer():
+        return str(int(value))
+    raise ValueError(f"is {value!r}, expected text or a whole number")
+
+
+def paired(
+    truth_ids: Collection[str],
+    prediction_ids: Collection[str],
+    truth_path: Path | str,
+    prediction_path: Path | str,
+    missing: Literal["error", "wrong"] = "error",
+) -> None:
+    """Check that every true id has a prediction and every prediction a truth.
+
+    Raises DataError with both counts and the first five of each. With ``missing="wrong"`` a missing prediction is
+    allowed (the caller counts it as wrong and says so); a prediction for an unknown id never is.
+    """
+    known, predicted = set(truth_ids), set(prediction_ids)
+    without = [name for name in truth_ids if name not in predicted]
+    extra = [name for name in prediction_ids if name not in known]
+    complaints = []
+    if without and missing == "error":
+        complaints.append(f"no prediction for {len(without)} of {len(known)} ids ({_first_five(without)})")
+    if extra:
+        complaints.append(f"{len(extra)} of {len(predicted)} predictions are for unknown ids ({_first_five(extra)})")
+    if not complaints:
+        return
+    if known and predicted and known.isdisjoint(predicted):
+        complaints.append("no id is in both files: are they of the same dataset and split?")
+    elif not extra:
+        complaints.append('predict them, or count them as wrong with missing="wrong"')
+    raise DataError(f"{prediction_path} does not fit {truth_path}: " + "; ".join(complaints))
+
+
+def place(path: Path | str, number: int) -> str:
+    """Where record `number` is, for messages: "FILE, line 7" in JSON lines, "FILE, entry 7" in a JSON list."""
+    return f"{path}, {record_word(path)} {number}"
+
+
+def record_word(path: Path | str) -> Literal["line", "entry"]:
+    """What the numbers of `records` count. JSON lines show in a whole object on the first of several lines."""
+    if first_character(path) != "{":
+        return "entry"
+    start = list(islice(filter(None, _lines(path)), 2))
+    return "line" if len(start) == 2 and start[0].removesuffix(b",").endswith(b"}") else "entry"
+
+
+def first_character(path: Path | str) -> str:
+    """The first character that is no blank, "[" for a JSON list and "{" for an object or JSON lines; "" if none is."""
+    try:
+        with open(path, "rb") as file:
+            while start := file.read(4096):
+                if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                    raise DataError(f"{path} is UTF-16 text; save the file as UTF-8")
+                if start := start.removeprefix(codecs.BOM_UTF8).lstrip():
+                    return start[:1].decode("latin-1")
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
+    return ""
+
+
+def _list_records(path: Path | str, report: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
+        entries = read_json(path)
+    except DataError as error:
+        report(str(error))
+        return
+    for number, entry in enumerate(entries, start=1):
+        if isinstance(entry, dict):
+            yield number, entry
+        else:
+            report(f"{path}, entry {number}: expected an object {{...}}, found {_shortened(entry)}")
+
+
+def _line_records(path: Path | str, report: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+    # Lines end at LF alone: a CR, U+2028 or form feed inside a text must not begin a new record.
+    for number, line in enumerate(_lines(path), start=1):
+        if not line:
+            continue
+        try:
+            entry = _parse(line.removesuffix(b","))
+        except (ValueError, RecursionError) as error:
+            report(f"{path}, line {number}: {_reason(error)}")
+            continue
+        if isinstance(entry, dict):
+            yield number, entry
+        else:
+            report(f"{path}, line {number}: expected an object {{...}}, found {_shortened(entry)}")
+
+
+def _lines(path: Path | str) -> Iterator[bytes]:
+    try:
+        with open(path, "rb") as file:
+            for number, line in enumerate(file):
+                yield (line.removeprefix(codecs.BOM_UTF8) if number == 0 else line).strip()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
+
+
+def _read(path: Path | str) -> bytes:
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
+    if not content.strip():
+        raise DataError(f"{path} is empty; expected JSON")
+    return content
+
+
+def _parse(content: bytes, hook: Any = None) -> Any:
+    try:
+        return json.loads(content, object_pairs_hook=hook)
+    except json.JSONDecodeError as error:
+        text = content.decode(json.detect_encoding(content))
+        repaired = _STRING_OR_TRAILING_COMMA.sub(lambda found: found[1] or "", text)
+        if repaired == text:
+            raise error
+        return json.loads(repaired, object_pairs_hook=hook)
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        [(twice, _)] = Counter(key for key, _ in pairs).most_common(1)
+        raise ValueError(f"the key {twice!r} appears twice in one object")
+    return content
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        if error.pos >= len(error.doc.rstrip()) or error.msg.startswith("Unterminated string"):
+            return f"the JSON ends in the middle, as after a write that was cut off ({error.msg})"
+        return f"not JSON at column {error.colno} ({error.msg}), near {_shortened(error.doc[error.pos :])}"
+    if isinstance(error, UnicodeDecodeError):
+        return "not UTF-8 text; save the file as UTF-8"
+    if isinstance(error, RecursionError):
+        return "objects are nested too deeply"
+    return str(error)
+
+
+def _raise(message: str) -> None:
+    raise DataError(message)
+
+
+def _first_five(names: Collection[str]) -> str:
+    return ", ".join(map(repr, list(names)[:5])) + (", ..." if len(names) > 5 else "")
+
+
+def _shortened(value: Any) -> str:
+    shown = repr(value[:60] if isinstance(value, str) else value)
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."

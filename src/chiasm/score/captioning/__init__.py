@@ -1,0 +1,1 @@
+"""Scores of captions against reference captions, from files."""

@@ -1,0 +1,111 @@
+"""METEOR and SPICE through the user's own Java programs. Their licences (LGPL, AGPL) are why none is shipped.
+
+Neither number is imitated: without Java and the program there is an error that says what to install.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from chiasm.errors import ConfigError, DataError
+
+METEOR_SOURCE = "https://www.cs.cmu.edu/~alavie/METEOR/ (meteor-1.5.jar, with its data folder beside it)"
+SPICE_SOURCE = "https://github.com/peteanderson80/SPICE (spice-1.0.jar, with Stanford CoreNLP 3.6.0 in lib/)"
+
+
+@dataclass(frozen=True, slots=True)
+class Bridged:
+    """`corpus` is the program's own total, `per_image` is in the order of the captions given; both in [0, 1]."""
+
+    corpus: float
+    per_image: tuple[float, ...]
+
+
+def meteor(
+    jar: Path | str, hypotheses: Sequence[str], references: Sequence[Sequence[str]], memory: str = "2G"
+) -> Bridged:
+    """METEOR 1.5 (Denkowski and Lavie 2014) with coco-caption's options ``-l en -norm``, over tokenised lines.
+
+    Raises ConfigError if Java or `jar` is absent, DataError if the program fails or answers too little.
+    """
+    program = _java(jar, "METEOR", METEOR_SOURCE)
+    segments = [_meteor_line(line, lines) for line, lines in zip(hypotheses, references, strict=True)]
+    command = [program, f"-Xmx{memory}", "-jar", str(Path(jar).resolve()), "-", "-", "-stdio", "-l", "en", "-norm"]
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as errors:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, encoding="utf-8"
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            statistics = []
+            for segment in segments:
+                # One line in, one line out: writing them all first would fill the pipe on both sides.
+                process.stdin.write(f"SCORE ||| {segment}\n")
+                process.stdin.flush()
+                statistics.append(process.stdout.readline().strip())
+            process.stdin.write("EVAL ||| " + " ||| ".join(statistics) + "\n")
+            process.stdin.close()
+            scores = [float(line) for line in process.stdout.read().split()]
+        except (OSError, ValueError) as error:
+            errors.seek(0)
+            raise DataError(f"METEOR failed ({error}): {errors.read()[-500:].strip()}") from None
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+    if len(scores) != len(segments) + 1:
+        raise DataError(f"METEOR answered {len(scores)} scores for {len(segments)} captions and their total")
+    return Bridged(scores[-1], tuple(scores[:-1]))
+
+
+def _meteor_line(hypothesis: str, references: Sequence[str]) -> str:
+    parts = [part.replace("|||", "").replace("\n", " ") for part in (*references, hypothesis)]
+    return " ||| ".join([*parts[:-1], parts[-1].replace("  ", " ")])
+
+
+def spice(
+    jar: Path | str, candidates: Mapping[str, str], references: Mapping[str, Sequence[str]], memory: str = "8G"
+) -> Bridged:
+    """SPICE 1.0 (Anderson et al. 2016, arXiv:1607.08822): F1 over scene-graph tuples, `corpus` the mean over images.
+
+    `candidates` and `references` are raw captions by image id, in the order of `candidates`. An image for which the
+    program finds no tuple at all is NaN and left out of the mean. Raises as `meteor` does.
+    """
+    program = _java(jar, "SPICE", SPICE_SOURCE)
+    rows = [{"image_id": name, "test": text, "refs": list(references[name])} for name, text in candidates.items()]
+    with tempfile.TemporaryDirectory() as folder:
+        given, answered = Path(folder, "captions.json"), Path(folder, "scores.json")
+        given.write_text(json.dumps(rows), encoding="utf-8")
+        command = [program, f"-Xmx{memory}", "-jar", str(Path(jar).resolve()), str(given), "-out", str(answered)]
+        command.append("-silent")
+        done = subprocess.run(command, capture_output=True, text=True, cwd=Path(jar).resolve().parent)
+        if done.returncode or not answered.is_file():
+            raise DataError(f"SPICE failed with code {done.returncode}: {done.stderr[-500:].strip()}")
+        by_id = {str(row["image_id"]): _number(row["scores"]["All"]["f"]) for row in json.loads(answered.read_text())}
+    missing = [name for name in candidates if name not in by_id]
+    if missing:
+        raise DataError(f"SPICE gave no score for {len(missing)} images, first {missing[0]!r}")
+    scores = tuple(by_id[name] for name in candidates)
+    known = [score for score in scores if not math.isnan(score)]
+    return Bridged(sum(known) / len(known) if known else math.nan, scores)
+
+
+def _java(jar: Path | str, metric: str, source: str) -> str:
+    program = shutil.which("java")
+    if program is None:
+        raise ConfigError(f"{metric} runs in Java, which is not on this machine: install a Java runtime (8 or later)")
+    if not Path(jar).is_file():
+        raise ConfigError(f"{metric} needs its own program, which is not at {jar}: get it from {source}")
+    return program
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan

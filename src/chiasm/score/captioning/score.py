@@ -1,0 +1,110 @@
+"""`chiasm score captions`: BLEU, ROUGE-L, CIDEr-D and CIDEr of a file of captions against a file of references."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from chiasm.data.records import paired
+from chiasm.score.bootstrap import summarise
+from chiasm.score.captioning.bleu import bleu, bleu_counts
+from chiasm.score.captioning.cider import cider
+from chiasm.score.captioning.formats import aligned_references, read_candidates, read_references
+from chiasm.score.captioning.ngrams import ORDERS, Corpus
+from chiasm.score.captioning.ptb import tokenise
+from chiasm.score.captioning.rouge import rouge_l
+from chiasm.score.result import Item, Score
+
+DIALECT = "coco-caption"
+MEANS = ("rouge_l", "cider_d", "cider")
+
+
+def score_captions(
+    truth_path: Path | str | Sequence[Path | str],
+    predictions_path: Path | str,
+    *,
+    missing: Literal["error", "wrong"] = "error",
+    karpathy_split: str | None = None,
+) -> Score:
+    """As coco-caption scores: `bleu_1` to `bleu_4` and `rouge_l` in [0, 1], `cider_d` and `cider` in [0, 10].
+
+    What coco-caption and papers call CIDEr is `cider_d`. Files may be of any format of `formats`; several reference
+    files are nlg-eval's parallel lines. Rarity of words for CIDEr is counted in the references of all images scored,
+    and kept fixed in the intervals.
+
+    Raises DataError for unreadable files and ids that do not fit; with ``missing="wrong"`` a missing caption is
+    scored as an empty one.
+    """
+    if isinstance(truth_path, str | Path):
+        references, truth_name = read_references(truth_path, karpathy_split), str(truth_path)
+    else:
+        references, truth_name = aligned_references(tuple(truth_path)), ", ".join(map(str, truth_path))
+    candidates = read_candidates(predictions_path)
+    paired(references, candidates, truth_name, predictions_path, missing)
+    items = caption_items(references, candidates)
+    return Score("captions", DIALECT, summarise(items, METRICS, COUNTS), items, _notes(items))
+
+
+def caption_items(references: Mapping[str, Sequence[str]], candidates: Mapping[str, str]) -> tuple[Item, ...]:
+    """One item an image of `references`, with the statistics whose sums give every metric of `METRICS`.
+
+    An image that `candidates` lacks is scored as an empty caption, with a `problem`.
+    """
+    hypotheses = [tokenise(candidates.get(image, "")) for image in references]
+    tokenised = [[tokenise(caption) for caption in captions] for captions in references.values()]
+    corpus = Corpus.of(hypotheses, tokenised)
+    counts, consensus, overlap = bleu_counts(corpus), cider(corpus), rouge_l(hypotheses, tokenised)
+    return tuple(
+        Item(
+            id=image,
+            image=image,
+            prediction=candidates.get(image),
+            parsed=hypotheses[index],
+            truth=list(captions),
+            statistics=counts.statistics(index)
+            | {
+                "rouge_l": float(overlap[index]),
+                "cider_d": float(consensus.cider_d[index]),
+                "cider": float(consensus.cider[index]),
+                "captions": 1.0,
+            },
+            rule="PTB words",
+            problem=_problem(candidates.get(image), hypotheses[index]),
+        )
+        for index, (image, captions) in enumerate(references.items())
+    )
+
+
+def _problem(caption: str | None, words: str) -> str | None:
+    if caption is None:
+        return "no caption"
+    return None if words else "empty caption"
+
+
+def _mean(sums: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+    return sums[name] / sums["captions"]
+
+
+METRICS: Mapping[str, Callable[[Mapping[str, np.ndarray]], np.ndarray]] = {
+    **{f"bleu_{n}": partial(bleu, n=n) for n in range(1, ORDERS + 1)},
+    **{name: partial(_mean, name=name) for name in MEANS},
+}
+"""From summed statistics of `caption_items` to the corpus score."""
+
+COUNTS: Mapping[str, str] = dict.fromkeys(METRICS, "captions")
+
+
+def _notes(items: Sequence[Item]) -> tuple[str, ...]:
+    notes = ["cider_d is what coco-caption prints as CIDEr; cider is the unclipped original."]
+    notes.append("METEOR and SPICE need the user's own Java tools and are not part of this table.")
+    if len(items) == 1:
+        notes.append("CIDEr of one image is 0 by definition: every n-gram is in every document.")
+    for problem in ("no caption", "empty caption"):
+        count = sum(item.problem == problem for item in items)
+        if count:
+            notes.append(f"{count} of {len(items)} images have {problem} and were scored as empty text.")
+    return tuple(notes)

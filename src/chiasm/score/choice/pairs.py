@@ -1,0 +1,123 @@
+"""Groups of questions that count together: right only where all of them are. NLVR2, and any file with groups."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from chiasm.data.records import by_id, id_text, records
+from chiasm.errors import DataError
+from chiasm.score.answers import normalise
+from chiasm.score.bootstrap import Metric, summarise
+from chiasm.score.choice.multiple_choice import choice_item, unparsed_note
+from chiasm.score.choice.predictions import Missing, answers_by_id, missing_note, text_of
+from chiasm.score.choice.tables import table_rows
+from chiasm.score.result import Item, Score, Value
+
+_TRUE_OR_FALSE = {"T": "True", "F": "False"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Grouped:
+    item: Item
+    group: str
+
+
+def score_nlvr2(examples: Path | str, predictions: Path | str, missing: Missing = "error") -> Score:
+    """Accuracy, and consistency: the share of sentences that are judged rightly for every pair of pictures they come
+    with (Suhr et al. 2019, arXiv 1811.00491).
+
+    `examples` are NLVR2's JSON lines ``{identifier, sentence, label}``; `predictions` are ``{identifier, prediction}``
+    (or ``label``), also as CSV, with True, False, T or F. Anything else is unparsed and wrong. Intervals are by set of
+    pictures, which several pairs and sentences share.
+
+    Raises DataError for predictions that do not fit the examples and for labels that are not True or False.
+    """
+    rows = by_id(examples, records(examples), "identifier", "example")
+    texts = answers_by_id(predictions, "identifier", ("prediction", "label"), rows, examples, missing)
+    found = []
+    for name, row in rows.items():
+        where = f"{examples}, identifier {name!r}"
+        label = str(row.get("label"))
+        if label not in ("True", "False"):
+            raise DataError(f"{where}: the label is {label!r}, expected True or False")
+        picture_set = "-".join(name.split("-")[:2])  # of "dev-850-0-1": split, set, pair, sentence
+        item = choice_item(name, picture_set, texts[name], _TRUE_OR_FALSE, label[0], {})
+        found.append(_Grouped(item, text_of(row, ("sentence",), where)))
+    return _score("nlvr2", "all of a sentence", found, missing_note(texts.values()))
+
+
+def score_groups(answers: Path | str) -> Score:
+    """Accuracy of items and of whole groups, in 0..1, from one table.
+
+    Rows of `answers` (JSON lines, CSV or TSV) have ``id, group, answer, prediction`` and may have ``image``, where
+    `answer` is the truth; an answer is right if it equals the truth after `chiasm.score.answers.normalise`. An empty
+    prediction is unparsed. Intervals are by image, or by group where there is no image or a group has several. Raises
+    DataError for duplicate ids and rows that lack one of these.
+    """
+    rows = by_id(answers, table_rows(answers), "id", "answer")
+    if not rows:
+        raise DataError(f"{answers}: no answer in it")
+    found = []
+    for name, row in rows.items():
+        where = f"{answers}, id {name!r}"
+        truth, text = text_of(row, ("answer",), where), text_of(row, ("prediction",), where)
+        try:
+            group = id_text(row.get("group"))
+        except ValueError as error:
+            raise DataError(f"{where}: 'group' {error}") from None
+        said = normalise(text)
+        statistics = {
+            "questions": 1.0,
+            "right": float(bool(said) and said == normalise(truth)),
+            "unparsed": float(not said),
+        }
+        image = str(row.get("image") or group)
+        item = Item(name, image, text, said or None, truth, statistics, problem=None if said else "empty answer")
+        found.append(_Grouped(item, group))
+    return _score("pairs", "equal after normalisation", found, ())
+
+
+def _score(task: str, dialect: str, found: Sequence[_Grouped], notes: tuple[str, ...]) -> Score:
+    groups: dict[str, list[Item]] = defaultdict(list)
+    for entry in found:
+        groups[entry.group].append(entry.item)
+    items = [item for name, members in groups.items() for item in _with_group(name, members)]
+    values = summarise(items, _METRICS, _COUNTS) + _baselines(items, list(groups.values()))
+    sizes = sorted({len(members) for members in groups.values()})
+    shape = (
+        f"{len(groups)} groups of {' or '.join(map(str, sizes)) if len(sizes) <= 3 else f'{sizes[0]} to {sizes[-1]}'}."
+    )
+    return Score(task, dialect, values, tuple(items), (*notes, *unparsed_note(items), shape))
+
+
+def _with_group(name: str, members: Sequence[Item]) -> list[Item]:
+    """The first item of a group carries the group's result, so that sums count every group once."""
+    all_right = all(item.statistics["right"] for item in members)
+    image = members[0].image if len({item.image for item in members}) == 1 else name
+    first = {"groups": 1.0, "groups_right": float(all_right)}
+    return [
+        replace(item, image=image, statistics={**item.statistics, **(first if item is members[0] else {})})
+        for item in members
+    ]
+
+
+_METRICS: dict[str, Metric] = {
+    "accuracy": lambda s: s["right"] / s["questions"],
+    "accuracy.group": lambda s: s["groups_right"] / s["groups"],
+    "unparsed": lambda s: s["unparsed"] / s["questions"],
+}
+_COUNTS = {"accuracy": "questions", "accuracy.group": "groups", "unparsed": "questions"}
+
+
+def _baselines(items: Sequence[Item], groups: Sequence[Sequence[Item]]) -> tuple[Value, ...]:
+    """What the truth that is most often right would score if it were always said."""
+    truths = [item.truth for item in items]
+    most = max(sorted(set(truths)), key=truths.count)
+    whole = sum(all(item.truth == most for item in members) for members in groups)
+    return (
+        Value(f"baseline.always_{most}.accuracy", truths.count(most) / len(items), len(items), method="baseline"),
+        Value(f"baseline.always_{most}.accuracy.group", whole / len(groups), len(groups), method="baseline"),
+    )

@@ -1,0 +1,235 @@
+"""POPE, "Is there a ... in the image?" (Li et al. 2023, arXiv 2305.10355)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+
+from chiasm.data.records import by_id, records
+from chiasm.errors import ConfigError, DataError
+from chiasm.score.bootstrap import Metric, summarise
+from chiasm.score.choice.predictions import NOT_ANSWERED, Missing, answers_by_id, missing_note, text_of
+from chiasm.score.choice.yes_no import POPE_DIALECTS, UNPARSED, YES_BY_DEFAULT
+from chiasm.score.result import Item, Score, Value
+
+Dialect = Literal["official", "lmms", "vlmevalkit"]
+
+_ANSWER_KEYS = ("answer", "text")
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    split: str
+    id: str
+    image: str
+    text: str
+    label: bool
+
+
+def score_pope(
+    questions: Sequence[Path | str],
+    answers: Sequence[Path | str],
+    llava_questions: Path | str | None = None,
+    dialect: Dialect = "official",
+    missing: Missing = "error",
+) -> Score:
+    """Accuracy, precision, recall, F1 and yes-ratio, for all questions and for each split.
+
+    `questions` are files of ``{question_id, image, text, label}``, one for each split, which is named after its file
+    ("coco_pope_random.json" is "random") or after its rows' ``category``. `answers` are as many files in the same
+    order: ``{question_id, text}``, or ``{question, answer}`` in the order of the questions. LLaVA numbers the questions
+    of all splits anew; with its list of them, ``{question_id, image, text, category}``, as `llava_questions`, one file
+    of answers serves all splits.
+
+    With several splits there are also the means of their accuracies and of their F1, which papers report; all other
+    values pool the questions. Intervals are by image, over all splits that share it. Precision is None where no answer
+    is yes. The dialects: ``official`` counts every answer without "no" as yes; ``lmms`` and ``vlmevalkit`` as in those
+    tool kits, where an unparsed answer is wrong, but lmms leaves it out of recall.
+
+    Raises DataError for answers that do not fit the questions in number, id or wording, and ConfigError for an unknown
+    dialect or numbers of files that do not match.
+    """
+    if dialect not in POPE_DIALECTS:
+        raise ConfigError(f"unknown dialect {dialect!r} of POPE; choose from {', '.join(POPE_DIALECTS)}")
+    by_file = [_questions(path) for path in questions]
+    asked = [question for file in by_file for question in file]
+    twice = [name for name, count in Counter((question.split, question.id) for question in asked).items() if count > 1]
+    if twice:
+        raise DataError(f"question {twice[0][1]!r} of split {twice[0][0]!r} is in several files: {_names(questions)}")
+    if llava_questions is not None:
+        if len(answers) != 1:
+            raise ConfigError(f"with LLaVA's list of questions there is one file of answers, not {len(answers)}")
+        texts = _llava_texts(asked, questions, answers[0], llava_questions, missing)
+    elif len(answers) != len(questions):
+        raise ConfigError(f"{len(questions)} files of questions need as many files of answers, not {len(answers)}")
+    else:
+        texts = [
+            text
+            for file, truth_path, path in zip(by_file, questions, answers, strict=True)
+            for text in _texts(file, truth_path, path, missing)
+        ]
+    items = [_item(question, text, dialect) for question, text in zip(asked, texts, strict=True)]
+    values = summarise(items, _METRICS, _COUNTS, slices=("split",))
+    splits = sorted({question.split for question in asked})
+    if len(splits) > 1:
+        values += summarise(
+            items, _means(splits), {"accuracy.mean_of_splits": "questions", "f1.mean_of_splits": "questions"}
+        )
+    notes = (*missing_note(texts), *_dialect_notes(items, dialect))
+    return Score("pope", dialect, values + _baselines(items), tuple(items), notes)
+
+
+def _questions(path: Path | str) -> list[_Question]:
+    split = Path(path).stem.removeprefix("coco_pope_")
+    found = []
+    for name, row in by_id(path, records(path), "question_id", "question").items():
+        where = f"{path}, question_id {name!r}"
+        label = text_of(row, ("label",), where).strip().lower()
+        if label not in ("yes", "no"):
+            raise DataError(f"{where}: the label is {label!r}, expected yes or no")
+        image, text = text_of(row, ("image",), where), text_of(row, ("text",), where)
+        found.append(_Question(str(row.get("category", split)), name, image, text, label == "yes"))
+    if not found:
+        raise DataError(f"{path}: no question in it")
+    return found
+
+
+def _texts(asked: Sequence[_Question], truth_path: Path | str, path: Path | str, missing: Missing) -> list[str | None]:
+    rows = list(records(path))
+    if any("question_id" in row for _, row in rows):
+        ids = [question.id for question in asked]
+        return list(answers_by_id(path, "question_id", _ANSWER_KEYS, ids, truth_path, missing).values())
+    if len(rows) != len(asked):
+        raise DataError(
+            f"{path} has {len(rows)} answers, {truth_path} has {len(asked)} questions; answers without question_id are "
+            "read in order, so there must be one for each question"
+        )
+    return [
+        _in_order(question, row, f"{path}, answer {number}")
+        for question, (number, row) in zip(asked, rows, strict=True)
+    ]
+
+
+def _in_order(question: _Question, row: Mapping[str, Any], where: str) -> str:
+    wording = row.get("question")
+    if isinstance(wording, str) and question.text.strip() not in wording:
+        raise DataError(
+            f"{where} answers {wording!r}, but question {question.id!r} in that place is {question.text!r}: answers "
+            "without question_id must be in the order of the questions"
+        )
+    return text_of(row, _ANSWER_KEYS, where)
+
+
+def _llava_texts(
+    asked: Sequence[_Question],
+    questions: Sequence[Path | str],
+    path: Path | str,
+    listed_path: Path | str,
+    missing: Missing,
+) -> list[str | None]:
+    listed = by_id(listed_path, records(listed_path), "question_id", "question")
+    texts = answers_by_id(path, "question_id", _ANSWER_KEYS, listed, listed_path, missing)
+    found: dict[_Question, str | None] = {}
+    for split in dict.fromkeys(question.split for question in asked):
+        truths = [question for question in asked if question.split == split]
+        names = [name for name, row in listed.items() if row.get("category") == split]
+        if len(names) != len(truths):
+            raise DataError(
+                f"{listed_path} lists {len(names)} questions of category {split!r}, {_names(questions)} have "
+                f"{len(truths)}: they are of different versions of POPE"
+            )
+        for truth, name in zip(truths, names, strict=True):
+            if listed[name].get("image") != truth.image or truth.text.strip() not in str(listed[name].get("text")):
+                raise DataError(
+                    f"{listed_path}, question_id {name!r} is about {listed[name].get('image')!r}, but in its place "
+                    f"{split} asks {truth.text!r} about {truth.image!r} (question_id {truth.id!r})"
+                )
+            found[truth] = texts[name]
+    return [found[question] for question in asked]
+
+
+def _item(question: _Question, text: str | None, dialect: Dialect) -> Item:
+    said, rule = POPE_DIALECTS[dialect](text) if text is not None else (None, NOT_ANSWERED)
+    # lmms-eval counts a positive as missed only where the answer is no.
+    left_out = dialect == "lmms" and said is None and text is not None
+    statistics = {
+        "questions": 1,
+        "right": said == question.label,
+        "yes_said": said is True,
+        "yes_true": question.label and not left_out,
+        "yes_right": said is True and question.label,
+        "unparsed": said is None and text is not None,
+    }
+    return Item(
+        id=f"{question.split}/{question.id}",
+        image=question.image,
+        prediction=text,
+        parsed={True: "yes", False: "no", None: None}[said],
+        truth="yes" if question.label else "no",
+        statistics={
+            **{name: float(value) for name, value in statistics.items()},
+            **{f"{name}.{question.split}": float(statistics[name]) for name in _SPLIT_STATISTICS},
+        },
+        rule=rule if said is not None else "none",
+        problem=None if said is not None else rule,
+        slices={"split": question.split},
+    )
+
+
+_SPLIT_STATISTICS = ("questions", "right", "yes_said", "yes_true", "yes_right")
+
+_METRICS: dict[str, Metric] = {
+    "accuracy": lambda s: s["right"] / s["questions"],
+    "precision": lambda s: s["yes_right"] / s["yes_said"],
+    "recall": lambda s: s["yes_right"] / s["yes_true"],
+    "f1": lambda s: 2 * s["yes_right"] / (s["yes_said"] + s["yes_true"]),
+    "yes_ratio": lambda s: s["yes_said"] / s["questions"],
+    "unparsed": lambda s: s["unparsed"] / s["questions"],
+}
+_COUNTS = {**dict.fromkeys(_METRICS, "questions"), "precision": "yes_said", "recall": "yes_true"}
+
+
+def _means(splits: Sequence[str]) -> dict[str, Metric]:
+    def mean(metric: Metric) -> Metric:
+        def of_splits(sums: Mapping[str, np.ndarray]) -> np.ndarray:
+            parts = [metric({name: sums[f"{name}.{split}"] for name in _SPLIT_STATISTICS}) for split in splits]
+            return cast(np.ndarray, sum(parts)) / len(parts)
+
+        return of_splits
+
+    return {f"{name}.mean_of_splits": mean(_METRICS[name]) for name in ("accuracy", "f1")}
+
+
+def _baselines(items: Sequence[Item]) -> tuple[Value, ...]:
+    """What saying yes to everything and what tossing a coin would score on these questions."""
+    n, positives = len(items), sum(item.truth == "yes" for item in items) / len(items)
+    scores = {
+        "baseline.all_yes.accuracy": positives,
+        "baseline.all_yes.f1": 2 * positives / (1 + positives),
+        "baseline.chance.accuracy": 0.5,
+        "baseline.chance.f1": positives / (positives + 0.5),
+    }
+    return tuple(Value(name, value, n, method="baseline") for name, value in scores.items())
+
+
+def _dialect_notes(items: Sequence[Item], dialect: Dialect) -> tuple[str, ...]:
+    defaults = sum(item.rule == YES_BY_DEFAULT for item in items)
+    unparsed = sum(item.problem == UNPARSED for item in items)
+    if dialect == "official":
+        reason = "have none of the words yes, No, no and not in their first sentence; POPE's own rule reads them as yes"
+        return (f"{defaults} answers {reason}.",) if defaults else ()
+    notes = [f"{unparsed} answers are unparsed and count as wrong."] if unparsed else []
+    if dialect == "lmms":
+        notes.append("The yes-ratio is of the answers; lmms-eval itself prints that of the labels.")
+    else:
+        notes.append("VLMEvalKit prints F1 as 'Overall' and counts an unparsed answer as no in precision and recall.")
+    return tuple(notes)
+
+
+def _names(paths: Sequence[Path | str]) -> str:
+    return ", ".join(map(str, paths))

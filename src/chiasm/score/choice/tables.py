@@ -1,0 +1,68 @@
+"""Rows of a table in any layout that answer files come in: JSON, JSON lines, CSV, TSV, and xlsx with openpyxl."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from chiasm.data.records import records
+from chiasm.errors import DataError
+
+
+def table_rows(path: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Number from 1 and columns of every row; the layout is told from the content, not from the file's name.
+
+    Cells of CSV, TSV and xlsx come as text, an empty cell as "". Raises DataError for a row that does not fit its
+    header, text that is not UTF-8, and an xlsx file where openpyxl is not installed.
+    """
+    try:
+        with open(path, "rb") as file:
+            start = file.read(4096)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
+    if start.startswith(b"PK\x03\x04"):
+        return _xlsx_rows(path)
+    if not start.strip() or start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"["):
+        return records(path)
+    return _delimited_rows(path, "\t" if b"\t" in start.partition(b"\n")[0] else ",")
+
+
+def _delimited_rows(path: Path | str, delimiter: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    # A picture in base64 is longer than the 128 KiB that csv allows a cell by default.
+    limit = csv.field_size_limit(2**31 - 1)
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, delimiter=delimiter, strict=True)
+            header = next(reader)
+            if len(set(header)) < len(header):
+                raise DataError(f"{path}: the header names a column twice: {', '.join(header)}")
+            for number, cells in enumerate((cells for cells in reader if cells), start=1):
+                if len(cells) != len(header):
+                    raise DataError(
+                        f"{path}, line {reader.line_num}: {len(cells)} cells, but the header names {len(header)}; "
+                        "a cell with a line break, quote or separator in it must be quoted"
+                    )
+                yield number, dict(zip(header, cells, strict=True))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not readable as a table ({error})") from None
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _xlsx_rows(path: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
+        openpyxl = import_module("openpyxl")
+    except ImportError:
+        raise DataError(f"{path} is an Excel file: pip install openpyxl, or save it as TSV or CSV") from None
+    book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+    try:
+        rows = book.worksheets[0].iter_rows(values_only=True)
+        header = [str(name) for name in next(rows, ())]
+        for number, cells in enumerate(rows, start=1):
+            texts = ["" if cell is None else str(cell) for cell in cells]
+            yield number, dict(zip(header, texts, strict=False))
+    finally:
+        book.close()

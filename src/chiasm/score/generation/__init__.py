@@ -1,0 +1,1 @@
+"""Generated and edited pictures: distances between sets, picture quality, faithfulness to text and instruction."""

@@ -1,0 +1,79 @@
+"""VQAScore: how probably a model answers yes when asked whether a picture shows a text (Lin et al. 2024)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chiasm.errors import DataError
+from chiasm.score.bootstrap import summarise
+from chiasm.score.result import Item, Score
+
+QUESTION = 'Does this figure show "{text}"? Please answer yes or no.'
+ANSWERS = ("Yes", "No")
+
+Logprob = Callable[[Any, str, Sequence[str]], Sequence[float]]
+"""From a picture, a prompt and answers to the natural log-probability of each answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class VQAScore:
+    """`yes` is the probability of "Yes" among everything the model could say, the published score; `yes_over_no` that
+    among the two answers, which does not fall with a model's habit of wording its yes otherwise. Both in [0, 1]."""
+
+    yes: float
+    yes_over_no: float
+
+
+def vqascore(logprob: Logprob, image: Any, text: str, question: str = QUESTION) -> VQAScore:
+    """The score of one picture and text. `question` holds ``{text}`` once.
+
+    Raises DataError for an empty text and for answers of the model that are no log-probabilities.
+    """
+    if not text.strip():
+        raise DataError("an empty text: there is nothing to ask the picture for")
+    found = [float(value) for value in logprob(image, question.replace("{text}", text), ANSWERS)]
+    # A probability may come out as 1 + rounding.
+    if len(found) != 2 or not all(value <= 1e-4 for value in found) or max(found) == -math.inf:
+        raise DataError(f"expected the log-probabilities of {ANSWERS}, at most 0 and one above -inf, got {found}")
+    yes, no = (min(1.0, math.exp(value - max(found))) for value in found)
+    return VQAScore(min(1.0, math.exp(found[0])), yes / (yes + no))
+
+
+def score_vqascore(logprob: Logprob, pairs: Iterable[tuple[str, Any, str]], question: str = QUESTION) -> Score:
+    """Mean VQAScore of (id, picture, text) triples. The prompt is the score's dialect: another one, other numbers.
+
+    Raises DataError as `vqascore` does, naming the id, and for a repeated id.
+    """
+    items: dict[str, Item] = {}
+    for name, image, text in pairs:
+        if name in items:
+            raise DataError(f"a second picture and text with the id {name!r}")
+        try:
+            found = vqascore(logprob, image, text, question)
+        except DataError as error:
+            raise DataError(f"{name!r}: {error}") from None
+        statistics = {"pairs": 1.0, "yes": found.yes, "yes_over_no": found.yes_over_no}
+        items[name] = Item(name, name, None, found.yes, text, statistics)
+    rows = tuple(items.values())
+    values = summarise(
+        rows,
+        {
+            "vqascore": lambda sums: sums["yes"] / sums["pairs"],
+            "vqascore_yes_over_no": lambda sums: sums["yes_over_no"] / sums["pairs"],
+        },
+        {"vqascore": "pairs", "vqascore_yes_over_no": "pairs"},
+    )
+    return Score("vqascore", question, values, rows)
+
+
+def vqar_score(visual: float, textual: float) -> float:
+    """VQAR-Score, our own definition: visual relevance (a VQAScore) times textual relevance, each in [0, 1].
+
+    It is high only where an answer fits the picture and the question. Raises DataError for a value outside [0, 1].
+    """
+    if not (0 <= visual <= 1 and 0 <= textual <= 1):
+        raise DataError(f"relevances must lie in [0, 1], got {visual} and {textual}")
+    return visual * textual

@@ -1,0 +1,1 @@
+"""Judgement by people and by models: ratings, preferences, judges, and tables of aspects."""

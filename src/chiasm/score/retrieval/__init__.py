@@ -1,0 +1,1 @@
+"""Ranked results against what is relevant, and pictures against texts in both directions."""

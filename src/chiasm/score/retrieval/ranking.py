@@ -1,0 +1,140 @@
+"""Ranked retrieval: precision, recall, hit, F1, MAP, MRR, NDCG and AUC-PR, with trec_eval's conventions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from chiasm.data.records import by_id, paired, records
+from chiasm.errors import ConfigError, DataError
+from chiasm.score.bootstrap import Metric, summarise
+from chiasm.score.result import Item, Score
+from chiasm.score.retrieval.measures import (
+    area_under_precision_recall,
+    average_precision,
+    f1_at,
+    hit_at,
+    ndcg_at,
+    precision_at,
+    recall_at,
+    reciprocal_rank,
+)
+from chiasm.score.retrieval.trec_files import read_judgements, read_run
+
+CUTOFFS = (1, 5, 10)
+
+
+def ranked(scores: Mapping[str, float]) -> list[str]:
+    """Documents from the highest score to the lowest; of equal scores the later name in code-point order comes first,
+    which is trec_eval's order, so that ties never depend on the order of a file."""
+    return sorted(sorted(scores, reverse=True), key=lambda document: -scores[document])
+
+
+def query_measures(gains: np.ndarray, ideal: np.ndarray, relevant: int, cutoffs: Sequence[int]) -> dict[str, float]:
+    """Every measure of one query; the arguments are as in `chiasm.score.retrieval.measures`."""
+    measures = {
+        "map": average_precision(gains, relevant),
+        "mrr": reciprocal_rank(gains),
+        "auc_pr": area_under_precision_recall(gains, relevant),
+        "ndcg": ndcg_at(gains, ideal),
+        "ndcg_exponential": ndcg_at(gains, ideal, exponential=True),
+    }
+    for k in cutoffs:
+        measures[f"precision@{k}"] = precision_at(gains, k)
+        measures[f"recall@{k}"] = recall_at(gains, relevant, k)
+        measures[f"hit@{k}"] = hit_at(gains, k)
+        measures[f"f1@{k}"] = f1_at(gains, relevant, k)
+        measures[f"ndcg@{k}"] = ndcg_at(gains, ideal, k)
+        measures[f"ndcg_exponential@{k}"] = ndcg_at(gains, ideal, k, exponential=True)
+    return measures
+
+
+def score_run(
+    judgements: Path | str,
+    run: Path | str,
+    cutoffs: Sequence[int] = CUTOFFS,
+    missing: Literal["error", "wrong"] = "error",
+    images: Mapping[str, str] | None = None,
+) -> Score:
+    """Means over queries of every measure, all in 0..1, from TREC or JSON files (`read_judgements`, `read_run`).
+
+    A judgement above 0 is relevant. ``missing="wrong"`` counts a judged query without results as 0, like trec_eval's
+    option -c. `images` names the picture of a query where several share one; intervals are by picture, else by query.
+    Raises DataError for malformed files and queries that do not fit, ConfigError for cutoffs below 1.
+    """
+    truth, found = read_judgements(judgements), read_run(run)
+    paired(truth, found, judgements, run, missing)
+    _check_cutoffs(cutoffs)
+    items = []
+    for query, judged in truth.items():
+        order = ranked(found.get(query, {}))
+        gains = np.array([judged.get(document, 0.0) for document in order])
+        ideal = np.array(list(judged.values()))
+        measures = query_measures(gains, ideal, int((ideal > 0).sum()), cutoffs)
+        best = {document: gain for document, gain in judged.items() if gain > 0}
+        problem = None if query in found else "no results in the file"
+        image = (images or {}).get(query, query)
+        items.append(_item(query, image, order[: max(cutoffs)], best, measures, problem))
+    without = sum(item.problem is not None for item in items)
+    notes = [f"{without} of {len(items)} queries have no results and count as 0."] if without else []
+    return _score(items, notes)
+
+
+def score_relevance_lists(path: Path | str, cutoffs: Sequence[int] = CUTOFFS) -> Score:
+    """The same from lists that are ranked already: JSON lines ``{id, relevance: [gain of rank 1, of rank 2, ...]}``.
+
+    A row may have `relevant`, the number of relevant documents, where not all are in the list, and `image`. NDCG knows
+    the listed gains only. Raises DataError for malformed rows, ConfigError for cutoffs below 1.
+    """
+    _check_cutoffs(cutoffs)
+    items = []
+    for name, row in by_id(path, records(path), "id", "query").items():
+        where = f"{path}, id {name!r}"
+        gains = _gains(row.get("relevance"), where)
+        listed = int((gains > 0).sum())
+        relevant = row.get("relevant", listed)
+        if not isinstance(relevant, int) or relevant < listed:
+            raise DataError(f"{where}: 'relevant' is {relevant!r}, but {listed} of the list are")
+        measures = query_measures(gains, gains, relevant, cutoffs)
+        items.append(_item(name, str(row.get("image") or name), row["relevance"], relevant, measures, None))
+    if not items:
+        raise DataError(f"{path}: no query in it")
+    return _score(items, ["NDCG compares with the best order of the listed documents only."])
+
+
+def _item(
+    name: str, image: str, order: Sequence[object], truth: object, measures: Mapping[str, float], problem: str | None
+) -> Item:
+    statistics = {"queries": 1.0, **measures}
+    return Item(name, image, order, order, truth, statistics, rule="highest score first", problem=problem)
+
+
+def _score(items: Sequence[Item], notes: list[str]) -> Score:
+    if all(item.statistics["map"] == 0 for item in items):
+        notes.append("No query found anything relevant: are the document names of both files the same?")
+    names = [name for name in items[0].statistics if name != "queries"]
+    metrics = {name: _mean_of(name) for name in names}
+    values = summarise(items, metrics, dict.fromkeys(metrics, "queries"))
+    return Score("ranking", "trec_eval", values, tuple(items), tuple(notes))
+
+
+def _mean_of(name: str) -> Metric:
+    return lambda sums: sums[name] / sums["queries"]
+
+
+def _gains(values: object, where: str) -> np.ndarray:
+    try:
+        gains = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        gains = np.array(np.nan)
+    if not isinstance(values, list) or gains.ndim != 1 or not np.isfinite(gains).all():
+        raise DataError(f"{where}: 'relevance' is {values!r:.60}, expected a list of finite numbers")
+    return gains
+
+
+def _check_cutoffs(cutoffs: Sequence[int]) -> None:
+    if not cutoffs or min(cutoffs) < 1:
+        raise ConfigError(f"cutoffs must be 1 or more, got {list(cutoffs)}")

@@ -1,0 +1,138 @@
+"""The slices in which a model is worst, corrected for how many slices were searched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from chiasm.errors import DataError
+from chiasm.score.bootstrap import Metric, Table, parts, summarise
+from chiasm.score.result import Item, Value
+
+
+@dataclass(frozen=True, slots=True)
+class SliceGap:
+    """One slice against the other items that have its key. `gap` is `value` minus `rest`; `p` says how often the worst
+    slice of a search among random slices of the same sizes stands out as much as this one."""
+
+    value: Value
+    rest: float
+    gap: float
+    p: float
+
+
+@dataclass(frozen=True, slots=True)
+class SliceSearch:
+    """`slices` are all that were searched, the one that stands out most first; `notes` say what was left out."""
+
+    overall: Value
+    slices: tuple[SliceGap, ...]
+    notes: tuple[str, ...]
+
+
+def worst_slices(
+    items: Sequence[Item],
+    name: str,
+    metric: Metric,
+    count: str,
+    keys: Sequence[str],
+    *,
+    lower_is_better: bool = False,
+    min_n: int = 30,
+    permutations: int = 1000,
+    replicates: int = 2000,
+    seed: int = 0,
+) -> SliceSearch:
+    """Search every label of the slice `keys` for the one where metric `name` is worst.
+
+    `metric` is a function of summed statistics and `count` the statistic whose sum is its `n`, as in `summarise`. Among
+    many slices one is always worst, so each is judged against a search of the same extent in which the labels mean
+    nothing: labels are dealt out anew, to whole groups of the items that an image has under one label and only among
+    groups of equal size, and the slice that stands out most is kept (the single-step maximum of Westfall and Young
+    1993). Slices with fewer than `min_n` in their count are neither searched nor corrected for.
+
+    Raises DataError for a key that no item has.
+    """
+    for key in keys:
+        if not any(key in item.slices for item in items):
+            known = sorted({key for item in items for key in item.slices})
+            raise DataError(f"no item has the slice key {key!r}; known: {', '.join(known) or 'none'}")
+    overall, *values = summarise(items, {name: metric}, {name: count}, keys, replicates, seed)
+    sign = -1.0 if lower_is_better else 1.0
+    table = Table.of(items)
+    found: list[SliceGap] = []
+    columns: list[np.ndarray] = []
+    for key in keys:
+        dealt = _Dealt.of(items, table, key)
+        total = dealt.groups.sum(axis=0)
+        sums = dealt.sums(permutations, seed)
+        flat = sums.reshape(-1, sums.shape[2])
+        inside, outside = table.evaluate(metric, flat), table.evaluate(metric, total - flat)
+        gaps = (inside - outside).reshape(sums.shape[:2])
+        for value in values:
+            if value.slice is None or value.slice[0] != key or value.n < min_n:
+                continue
+            column = dealt.labels.index(value.slice[1])
+            if np.isfinite(gaps[0, column]):
+                found.append(SliceGap(value, float(outside[column]), float(gaps[0, column]), 1.0))
+                columns.append(sign * gaps[:, column])
+    notes = tuple(
+        f"{value.slice[0]} {value.slice[1]}: n is {value.n}, fewer than {min_n}: not searched"
+        for value in values
+        if value.slice is not None and value.n < min_n
+    )
+    return SliceSearch(overall, _corrected(found, columns), notes)
+
+
+def _corrected(found: Sequence[SliceGap], columns: Sequence[np.ndarray]) -> tuple[SliceGap, ...]:
+    """With p, and the one that stands out most first. `columns` has for each slice its gap (below 0 is worse) as it is
+    and then in every deal."""
+    if not found:
+        return ()
+    gaps = np.stack(columns, axis=1)
+    # In units of what chance does to a slice of this size: else the small ones would always be the worst.
+    spread = np.nanstd(gaps[1:], axis=0)
+    standing = np.divide(gaps, spread, out=np.zeros_like(gaps), where=spread > 0)
+    worst = np.nanmin(standing[1:], axis=1)
+    p = (1 + (worst[:, None] <= standing[0] + 1e-9).sum(axis=0)) / (1 + len(worst))
+    return tuple(replace(found[index], p=float(p[index])) for index in np.argsort(standing[0], kind="stable"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Dealt:
+    """The labels of one key, and the groups of items that they are dealt to: all items of an image under one label.
+
+    `groups` (groups, statistics) are sums over the items of a group, `sizes` (groups,) counts them, and `label`
+    (groups,) is an index into `labels`.
+    """
+
+    labels: list[str]
+    groups: np.ndarray
+    sizes: np.ndarray
+    label: np.ndarray
+
+    @staticmethod
+    def of(items: Sequence[Item], table: Table, key: str) -> _Dealt:
+        by_label = [(where[1], chosen) for where, chosen in parts(items, [key]) if where is not None]
+        groups, sizes, label = [], [], []
+        for index, (_, chosen) in enumerate(by_label):
+            groups.append(table.by_image(chosen))
+            sizes.append(np.unique(table.image[chosen], return_counts=True)[1])
+            label.append(np.full(len(groups[-1]), index))
+        return _Dealt([text for text, _ in by_label], *(np.concatenate(column) for column in (groups, sizes, label)))
+
+    def sums(self, permutations: int, seed: int) -> np.ndarray:
+        """Statistics of every label as it is, then after each deal: (1 + permutations, labels, statistics)."""
+        rng = np.random.default_rng(seed)
+        alike = [np.flatnonzero(self.sizes == size) for size in np.unique(self.sizes)]
+        label = self.label.copy()
+        sums = np.empty((1 + permutations, len(self.labels), self.groups.shape[1]))
+        for deal in range(1 + permutations):
+            if deal > 0:
+                for members in alike:
+                    label[members] = rng.permutation(label[members])
+            for column, statistic in enumerate(self.groups.T):
+                sums[deal, :, column] = np.bincount(label, weights=statistic, minlength=len(self.labels))
+        return sums

@@ -1,0 +1,132 @@
+"""DAQUAR: accuracy and WUPS, which forgives a near miss (Malinowski and Fritz 2014, arXiv:1410.0210)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+from chiasm.errors import DataError
+from chiasm.score.bootstrap import summarise
+from chiasm.score.result import Item, Score, Value
+from chiasm.score.vqa.answers_file import Missing, numbered, read_answers_to
+from chiasm.score.vqa.entries import read_text
+from chiasm.score.vqa.questions import per_question, problem_of, unanswered
+from chiasm.score.vqa.wordnet import WordNet, find_wordnet
+
+THRESHOLDS = (0.9, 0.0)
+Likeness = Callable[[str, str], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Triple:
+    """A question as it stands in the file. `answer` is one word or several with commas between them."""
+
+    question: str
+    answer: str
+    image: str
+
+
+def read_triples(path: Path | str) -> list[Triple]:
+    """The questions of a ``format_triple`` file: question, answer and image name, a line each.
+
+    Raises DataError if the file can't be read or ends within a triple.
+    """
+    lines = [line.strip() for line in read_text(path).split("\n") if line.strip()]
+    if not lines or len(lines) % 3:
+        raise DataError(f"{path} has {len(lines)} lines; expected three for each question: question, answer, image")
+    return [Triple(*lines[at : at + 3]) for at in range(0, len(lines), 3)]
+
+
+def set_score(predicted: Sequence[str], true: Sequence[str], likeness: Likeness) -> float:
+    """How alike two sets of words are, in [0, 1]: each word meets its most like one on the other side, these are
+    multiplied, and the worse of the two directions counts. Equation 3 of the paper for one question."""
+    if not predicted or not true:
+        return float(not predicted and not true)
+    of_predicted = prod(max(likeness(word, other) for other in true) for word in predicted)
+    of_true = prod(max(likeness(word, other) for other in predicted) for word in true)
+    return min(of_predicted, of_true)
+
+
+def wups_likeness(wordnet: WordNet, threshold: float) -> Likeness:
+    """Wu-Palmer similarity of two words, one tenth of it below `threshold`; 1 for equal words."""
+
+    def likeness(a: str, b: str) -> float:
+        if a == b:
+            return 1.0
+        similarity = wordnet.similarity(a, b)
+        return similarity if similarity >= threshold else 0.1 * similarity
+
+    return likeness
+
+
+def score_daquar(
+    questions: Path | str,
+    predictions: Path | str,
+    wordnet: WordNet | None = None,
+    missing: Missing = "error",
+    replicates: int = 2000,
+) -> Score:
+    """Accuracy (the sets of words are equal) and WUPS at 0.9 and 0.0, all in [0, 1].
+
+    `predictions` has one answer a line in the order of the questions, the format of the official script, or is JSON as
+    `read_answers_to` takes it. Words are compared as written, without their outer white space. `wordnet` defaults to
+    `find_wordnet`; without one, the WUPS values are None and a note says so.
+    """
+    triples = read_triples(questions)
+    asked = [(triple.image, triple.question) for triple in triples]
+    answers = read_answers_to(predictions, asked, missing)
+    wordnet = wordnet or find_wordnet()
+    likenesses: dict[str, Likeness] = {"accuracy": lambda a, b: float(a == b)}
+    if wordnet is not None:
+        likenesses |= {f"wups@{threshold}": wups_likeness(wordnet, threshold) for threshold in THRESHOLDS}
+    items = tuple(
+        [
+            _item(name, triple, answer, likenesses)
+            for name, triple, answer in zip(numbered(asked), triples, answers, strict=True)
+        ]
+    )
+    metrics = {name: per_question(name) for name in likenesses}
+    values = summarise(items, metrics, dict.fromkeys(metrics, "questions"), ["question_type"], replicates)
+    notes = []
+    if wordnet is None:
+        absent = [Value(f"wups@{threshold}", None, 0, method="absent: no WordNet") for threshold in THRESHOLDS]
+        values += tuple(absent)
+        notes.append(
+            "WUPS is absent, since no WordNet was found: install Debian's wordnet-base or nltk's wordnet data, or name "
+            "its folder in WNSEARCHDIR."
+        )
+    return Score("daquar", "official", values, items, (*notes, *unanswered(items)))
+
+
+def _item(name: str, triple: Triple, answer: str | None, likenesses: dict[str, Likeness]) -> Item:
+    true = _words(triple.answer)
+    predicted = _words(answer or "")
+    statistics = {metric: set_score(predicted, true, likeness) for metric, likeness in likenesses.items()}
+    statistics["questions"] = 1.0
+    slices = {"question_type": _question_type(triple.question), "outcome": problem_of(answer) or _outcome(statistics)}
+    return Item(
+        name, triple.image, answer, predicted, true, statistics, "words between commas", problem_of(answer), slices
+    )
+
+
+def _outcome(statistics: dict[str, float]) -> str:
+    if statistics["accuracy"]:
+        return "right"
+    # Where WUPS at .9 is above any tenth, every word has a near synonym on the other side.
+    return "near synonym" if statistics.get("wups@0.9", 0.0) > 0.1 else "another answer"
+
+
+def _words(answer: str) -> list[str]:
+    return [word.strip() for word in answer.split(",")] if answer.strip() else []
+
+
+def _question_type(question: str) -> str:
+    """Told by the words of the question; DAQUAR itself has no types."""
+    if re.search(r"\bhow many\b", question):
+        return "number"
+    if re.search(r"\bcolou?rs?\b", question.split(" of ")[0]):
+        return "color"
+    return "object"

@@ -1,0 +1,65 @@
+"""The entries of a questions or annotations file, whichever container its benchmark chose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from chiasm.data.records import by_id, place, read_json, records
+from chiasm.errors import DataError
+
+_CONTAINERS = ("annotations", "data", "questions")
+_ID_KEYS = ("question_id", "questionId", "image")
+
+
+def question_rows(path: Path | str) -> dict[str, dict[str, Any]]:
+    """The entries by question id, as they are written. Without a question id, as in VizWiz, the image is the id.
+
+    Raises DataError for an entry without an id and for a second one with the same.
+    """
+    rows = entries(path)
+    if not rows:
+        raise DataError(f"{path} holds no questions")
+    key = next((key for key in _ID_KEYS if key in rows[0][1]), _ID_KEYS[0])
+    return by_id(path, rows, key, "question")
+
+
+def entries(path: Path | str) -> list[tuple[int, dict[str, Any]]]:
+    """The numbered entries of ``{"annotations": [...]}``, ``{"data": [...]}`` or ``{"questions": [...]}``, of a list,
+    or of JSON lines."""
+    if first_byte(path) == b"[" or place(path, 1).endswith("line 1"):
+        return list(records(path))
+    document = read_json(path)
+    if isinstance(document, dict) and any(key in document for key in _ID_KEYS):
+        return [(1, document)]  # JSON lines of a single line
+    lists = [key for key in _CONTAINERS if isinstance(document, dict) and isinstance(document.get(key), list)]
+    if not lists:
+        raise DataError(
+            f"{path}: expected {{'annotations': [...]}}, {{'data': [...]}}, a list or JSON lines, "
+            f"found {document!r:.60}"
+        )
+    container = lists[0]
+    rows = list(enumerate(document[container], start=1))
+    for number, row in rows:
+        if not isinstance(row, dict):
+            raise DataError(f"{place(path, number)} of {container!r}: expected an object {{...}}, found {row!r:.60}")
+    return rows
+
+
+def first_byte(path: Path | str) -> bytes:
+    """The first byte that is no white space, which tells a list, an object and plain text apart; empty for none."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
+
+
+def read_text(path: Path | str) -> str:
+    """A text file as it is, line ends included, without its byte order mark. Raises DataError if it is not UTF-8."""
+    try:
+        return Path(path).read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text (byte {error.start}); save the file as UTF-8") from None

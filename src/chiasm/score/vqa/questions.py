@@ -1,0 +1,33 @@
+"""What the scorers of this family share: means over questions, and questions that got no answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chiasm.score.bootstrap import Metric
+from chiasm.score.result import Item
+
+NO_PREDICTION = "no prediction"
+EMPTY_ANSWER = "empty answer"
+
+
+def per_question(statistic: str) -> Metric:
+    """The mean of a statistic over the questions."""
+    return lambda sums: sums[statistic] / sums["questions"]
+
+
+def problem_of(said: str | None) -> str | None:
+    """Why there is nothing to score; None if there is something."""
+    if said is None:
+        return NO_PREDICTION
+    return None if said.strip() else EMPTY_ANSWER
+
+
+def unanswered(items: Sequence[Item]) -> list[str]:
+    """Notes that say how many of the items have no prediction and how many an empty one."""
+    notes = []
+    for problem in (NO_PREDICTION, EMPTY_ANSWER):
+        count = sum(item.problem == problem for item in items)
+        if count:
+            notes.append(f"{problem}: {count} of {len(items)} questions, counted as wrong.")
+    return notes
