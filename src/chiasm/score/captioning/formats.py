@@ -61,7 +61,7 @@ def read_candidates(path: Path | str) -> dict[str, str]:
 
 
 def _pairs(path: Path | str, role: str, karpathy_split: str | None) -> Iterator[Pair]:
-    start = _text(path)[:1] if Path(path).suffix.lower() not in (".json", ".jsonl") else "{"
+    start = _text(path).lstrip()[:1] if Path(path).suffix.lower() not in (".json", ".jsonl") else "{"
     if start not in ("{", "["):
         return _text_pairs(path, role)
     if _is_one_object(path):
