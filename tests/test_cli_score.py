@@ -130,3 +130,23 @@ def test_scoring_needs_no_torch() -> None:
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_tasks_of_two_files(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    truth = tmp_path / "truth.json"
+    truth.write_text(json.dumps({"data": [{"questionId": 4, "question": "Total?", "answers": ["12.50"]}]}))
+    predictions = tmp_path / "said.json"
+    predictions.write_text(json.dumps([{"questionId": 4, "answer": "12.5O"}]))
+    result = run("score", "docvqa", "--gt", truth, "--pred", predictions, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.output)["metrics"][0]["value"] == pytest.approx(0.8), "one of five letters is wrong"
+
+
+def test_every_task_has_a_command() -> None:
+    listed = run("score", "--help").output
+    tasks = (
+        "captions vqa gqa docvqa chartqa daquar pope mme mmbench seed scienceqa nlvr2 coco-det coco-seg refcoco masks"
+    )
+    for task in (*tasks.split(), "pointing", "retrieval", "pictures", "t2i", "tifa"):
+        assert f" {task} " in listed, task
+        assert run("score", task, "--help").exit_code == 0

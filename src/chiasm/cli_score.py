@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -134,26 +135,6 @@ def gqa(
 
 
 @score_app.command()
-def docvqa(
-    gt: Truth,
-    pred: Predictions,
-    missing_wrong: MissingWrong = False,
-    out: Out = None,
-    as_json: AsJson = False,
-    fail_if: FailIf = None,
-) -> None:
-    """ANLS of DocVQA and InfographicVQA."""
-
-    def make() -> Score:
-        from chiasm.score.vqa.anls import score_anls
-
-        return score_anls(gt, pred, missing_as(missing_wrong))
-
-    inputs = {"truth": gt, "predictions": pred}
-    publish(make, inputs, out, as_json, fail_if, {"missing": missing_as(missing_wrong)})
-
-
-@score_app.command()
 def chartqa(
     human: Annotated[
         tuple[Path, Path] | None, typer.Option(help="Questions and predictions of the human part.")
@@ -182,26 +163,6 @@ def chartqa(
         for name, files in parts.items()
         for role, path in zip(("truth", "predictions"), files, strict=True)
     }
-    publish(make, inputs, out, as_json, fail_if, {"missing": missing_as(missing_wrong)})
-
-
-@score_app.command()
-def daquar(
-    gt: Truth,
-    pred: Predictions,
-    missing_wrong: MissingWrong = False,
-    out: Out = None,
-    as_json: AsJson = False,
-    fail_if: FailIf = None,
-) -> None:
-    """DAQUAR's accuracy and WUPS; WUPS needs WordNet (nltk's data, or Debian's wordnet-base)."""
-
-    def make() -> Score:
-        from chiasm.score.vqa.daquar import score_daquar
-
-        return score_daquar(gt, pred, missing=missing_as(missing_wrong))
-
-    inputs = {"truth": gt, "predictions": pred}
     publish(make, inputs, out, as_json, fail_if, {"missing": missing_as(missing_wrong)})
 
 
@@ -258,26 +219,6 @@ def mme(
 
 
 @score_app.command()
-def mmbench(
-    gt: Truth,
-    pred: Predictions,
-    missing_wrong: MissingWrong = False,
-    out: Out = None,
-    as_json: AsJson = False,
-    fail_if: FailIf = None,
-) -> None:
-    """MMBench, circular and vanilla."""
-
-    def make() -> Score:
-        from chiasm.score.choice.mmbench import score_mmbench
-
-        return score_mmbench(gt, pred, missing_as(missing_wrong))
-
-    inputs = {"truth": gt, "predictions": pred}
-    publish(make, inputs, out, as_json, fail_if, {"missing": missing_as(missing_wrong)})
-
-
-@score_app.command()
 def seed(
     gt: Truth,
     pred: Predictions,
@@ -319,3 +260,45 @@ def scienceqa(
 
     options = {"split": split, "images_only": images_only, "missing": missing}
     publish(make, {"truth": gt, "predictions": pred}, out, as_json, fail_if, options)
+
+
+def _uniform(name: str, scorer: str, what: str) -> None:
+    """A task of two files and nothing else; `scorer` is where its function is."""
+
+    @score_app.command(name, help=what)
+    def command(
+        gt: Truth,
+        pred: Predictions,
+        missing_wrong: MissingWrong = False,
+        out: Out = None,
+        as_json: AsJson = False,
+        fail_if: FailIf = None,
+    ) -> None:
+        def make() -> Score:
+            module, _, function = scorer.rpartition(".")
+            score = getattr(import_module(f"chiasm.score.{module}"), function)
+            return score(gt, pred, missing=missing_as(missing_wrong))
+
+        inputs = {"truth": gt, "predictions": pred}
+        publish(make, inputs, out, as_json, fail_if, {"missing": missing_as(missing_wrong)})
+
+
+for task in (
+    ("docvqa", "vqa.anls.score_anls", "ANLS of DocVQA and InfographicVQA."),
+    (
+        "daquar",
+        "vqa.daquar.score_daquar",
+        "DAQUAR's accuracy and WUPS; WUPS needs WordNet (nltk's data, or Debian's wordnet-base).",
+    ),
+    ("mmbench", "choice.mmbench.score_mmbench", "MMBench, circular and vanilla."),
+    ("nlvr2", "choice.pairs.score_nlvr2", "NLVR2: accuracy of pairs, and consistency of sentences."),
+    (
+        "retrieval",
+        "retrieval.ranking.score_run",
+        "P@K, R@K, hit@K, F1@K, MAP, MRR, NDCG and AUC-PR of a TREC run (or JSON) under judgements.",
+    ),
+    ("masks", "regions.mask_files.score_masks", "IoU, Dice, boundary F, cIoU and mIoU of masks."),
+    ("pointing", "regions.pointing.score_pointing", "The pointing game: is the most important point in the region?"),
+    ("tifa", "generation.tifa.score_tifa", "TIFA of answered questions about generated pictures."),
+):
+    _uniform(*task)

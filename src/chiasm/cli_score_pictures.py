@@ -86,26 +86,6 @@ def refcoco(
 
 
 @score_app.command()
-def retrieval(
-    gt: Annotated[Path, typer.Option("--gt", help="Relevance judgements: TREC qrels or JSON.")],
-    pred: Annotated[Path, typer.Option("--pred", help="Ranked results: a TREC run or JSON.")],
-    missing_wrong: MissingWrong = False,
-    out: Out = None,
-    as_json: AsJson = False,
-    fail_if: FailIf = None,
-) -> None:
-    """P@K, R@K, hit@K, F1@K, MAP, MRR, NDCG and AUC-PR of ranked results."""
-
-    def make() -> Score:
-        from chiasm.score.retrieval.ranking import score_run
-
-        return score_run(gt, pred, missing=missing_as(missing_wrong))
-
-    inputs = {"truth": gt, "predictions": pred}
-    publish(make, inputs, out, as_json, fail_if, {"missing": missing_as(missing_wrong)})
-
-
-@score_app.command()
 def pictures(
     pred: Annotated[Path, typer.Option("--pred", help="Folder of generated pictures.")],
     gt: Annotated[Path | None, typer.Option("--gt", help="Folder of references of the same names and sizes.")] = None,
@@ -141,23 +121,3 @@ def t2i(
         return score_features(gt, pred, probabilities)
 
     publish(make, {"truth": gt, "predictions": pred, "probabilities": probabilities}, out, as_json, fail_if)
-
-
-@score_app.command()
-def tifa(
-    gt: Truth,
-    pred: Predictions,
-    missing_wrong: MissingWrong = False,
-    out: Out = None,
-    as_json: AsJson = False,
-    fail_if: FailIf = None,
-) -> None:
-    """TIFA of answered questions about generated pictures."""
-
-    def make() -> Score:
-        from chiasm.score.generation.tifa import score_tifa
-
-        return score_tifa(gt, pred, missing_as(missing_wrong))
-
-    inputs = {"truth": gt, "predictions": pred}
-    publish(make, inputs, out, as_json, fail_if, {"missing": missing_as(missing_wrong)})
