@@ -1,0 +1,186 @@
+"""Scores against what people use now, equal values first. The captions' peer needs pycocoevalcap and Java."""
+
+from __future__ import annotations
+
+import io
+import random
+import re
+import subprocess
+import sys
+from contextlib import redirect_stdout
+from importlib.util import find_spec
+
+import numpy as np
+from measure import Row, compare, options, publish
+
+from chiasm.score.captioning.score import METRICS, caption_items
+from chiasm.score.generation.features import fid
+from chiasm.score.retrieval.ranks import ranks_in_columns, ranks_in_rows
+from chiasm.score.vqa.accuracy import judge_all
+from chiasm.score.vqa.annotations import Annotation
+from chiasm.score.vqa.normalise import ARTICLES, CONTRACTIONS, NUMBERS
+
+WORDS = ["a", "the", "on", "of", "in", "with", "and", "is", *(f"word{n}" for n in range(3000))]
+MARKS = ';/[]"{}()=+\\_-><@`,?!'
+
+
+def sentences(rng: random.Random, count: int) -> list[str]:
+    """About ten words each, as unevenly frequent as in English. None ends in "a.", which the Java tokeniser reads as an
+    abbreviation or not by how the next line begins."""
+    weights = [1 / rank for rank in range(1, len(WORDS) + 1)]
+    words = iter(rng.choices(WORDS, weights, k=count * 14))
+    return [" ".join(next(words) for _ in range(rng.randint(7, 13))).capitalize() + " end." for _ in range(count)]
+
+
+def caption_row(images: int, repeats: int, aim: float) -> Row:
+    """Tokenising, BLEU, ROUGE-L and CIDEr-D of `images` captions with five references each."""
+    from pycocoevalcap.bleu.bleu import Bleu
+    from pycocoevalcap.cider.cider import Cider
+    from pycocoevalcap.rouge.rouge import Rouge
+    from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
+
+    rng = random.Random(0)
+    said = {str(i): text for i, text in enumerate(sentences(rng, images))}
+    true = {str(i): sentences(rng, 5) for i in range(images)}
+
+    def ours() -> dict[str, float]:
+        sums: dict[str, np.ndarray] = {}
+        items = caption_items(true, said)
+        for name in items[0].statistics:
+            sums[name] = np.array([sum(item.statistics[name] for item in items)])
+        return {name: float(metric(sums)[0]) for name, metric in METRICS.items()}
+
+    def theirs() -> dict[str, float]:
+        with redirect_stdout(io.StringIO()):
+            tokenizer = PTBTokenizer()
+            references = tokenizer.tokenize({k: [{"caption": text} for text in v] for k, v in true.items()})
+            hypotheses = tokenizer.tokenize({k: [{"caption": text}] for k, text in said.items()})
+            bleu = Bleu(4).compute_score(references, hypotheses)[0]
+            rouge = Rouge().compute_score(references, hypotheses)[0]
+            cider = Cider().compute_score(references, hypotheses)[0]
+        return {f"bleu_{n}": value for n, value in enumerate(bleu, 1)} | {"rouge_l": rouge, "cider_d": cider}
+
+    mine = ours()
+    for name, value in theirs().items():
+        assert abs(mine[name] - value) < 1e-8, f"{name}: {mine[name]} against {value}"
+    what = f"BLEU, ROUGE-L, CIDEr-D of {images:,} captions, 5 references each"
+    return compare(what, "pycocoevalcap, Java tokeniser", ours, theirs, repeats, aim=aim)
+
+
+def plain_accuracy(prediction: str, answers: tuple[str, ...]) -> float:
+    """VQA's official rule, step by step as its script has it."""
+
+    def rewritten(text: str) -> str:
+        out = text
+        for mark in MARKS:
+            deleted = mark + " " in text or " " + mark in text or re.search(r"(\d)(,)(\d)", text)
+            out = out.replace(mark, "" if deleted else " ")
+        out = re.compile(r"(?!<=\d)(\.)(?!\d)").sub("", out, count=32)
+        words = [NUMBERS.get(word, word) for word in out.lower().split()]
+        return " ".join(CONTRACTIONS.get(word, word) for word in words if word not in ARTICLES)
+
+    clean = [text.replace("\n", " ").replace("\t", " ").strip() for text in (prediction, *answers)]
+    if len(set(clean[1:])) > 1:
+        clean = [rewritten(text) for text in clean]
+    said, people = clean[0], clean[1:]
+    scores = []
+    for index in range(len(people)):
+        matches = [answer for answer in people[:index] + people[index + 1 :] if answer == said]
+        scores.append(min(1.0, len(matches) / 3))
+    return sum(scores) / len(scores)
+
+
+def vqa_row(questions: int, repeats: int) -> Row:
+    rng = random.Random(0)
+    answers = ["yes", "no", "2", "red and white", "The man.", "don't know", "left", "1,000", *sentences(rng, 3000)]
+    truth = []
+    predictions = {}
+    for number in range(questions):
+        likely = rng.choices(answers, k=3)
+        people = tuple(rng.choice(likely) for _ in range(10))
+        truth.append(Annotation(str(number), str(number // 5), people, None))
+        predictions[str(number)] = rng.choice(likely)
+
+    def ours() -> list[float]:
+        return [verdict.score for verdict in judge_all(truth, predictions, "official") if verdict is not None]
+
+    def theirs() -> list[float]:
+        return [plain_accuracy(predictions[question.id], question.answers) for question in truth]
+
+    np.testing.assert_allclose(ours(), theirs(), atol=1e-12)
+    what = f"VQA accuracy, official, {questions:,} questions"
+    return compare(what, "a plain port of the official rule", ours, theirs, repeats, aim=20)
+
+
+def retrieval_row(images: int, texts: int, repeats: int) -> Row:
+    rng = np.random.default_rng(0)
+    similarity = rng.standard_normal((images, texts), dtype=np.float32)
+    image_of_text = np.arange(texts) * images // texts
+    of_image = [np.flatnonzero(image_of_text == i) for i in range(images)]
+    of_text = [image_of_text[i : i + 1] for i in range(texts)]
+
+    def ours() -> list[float]:
+        rows = ranks_in_rows(lambda start, stop: similarity[start:stop], of_image, texts, 4)
+        columns = ranks_in_columns(similarity, of_text)
+        return [_hits([ranks[0] for ranks in rows]), _hits([ranks[0] for ranks in columns])]
+
+    def theirs() -> list[float]:
+        order = np.argsort(-similarity, axis=1)
+        first = [int(np.isin(order[i], of_image[i]).argmax()) + 1 for i in range(images)]
+        order = np.argsort(-similarity.T, axis=1)
+        return [_hits(first), _hits((order == image_of_text[:, None]).argmax(1) + 1)]
+
+    assert ours() == theirs()
+    what = f"hit@10 both ways, {images:,} pictures and {texts:,} texts"
+    return compare(what, "numpy argsort of the whole matrix", ours, theirs, repeats, aim=10)
+
+
+def _hits(ranks: list[int] | np.ndarray) -> float:
+    return float(np.mean(np.asarray(ranks) <= 10))
+
+
+def fid_row(width: int, repeats: int) -> Row:
+    from scipy.linalg import sqrtm
+
+    rng = np.random.default_rng(0)
+    real, made = rng.standard_normal((2, width + 1000, width))
+
+    def theirs() -> float:
+        a, b = np.cov(real.T), np.cov(made.T)
+        gap = real.mean(0) - made.mean(0)
+        return float(gap @ gap + np.trace(a + b - 2 * sqrtm(a @ b).real))
+
+    assert abs(fid(real, made) - theirs()) < 1e-4
+    return compare(f"FID, {width} features", "scipy sqrtm", lambda: fid(real, made), theirs, repeats, aim=5)
+
+
+def start_row(repeats: int) -> Row:
+    def start(*command: str) -> None:
+        subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL)
+
+    return compare(
+        "start of `chiasm score --help`",
+        "python -c 'import torch'",
+        lambda: start("-m", "chiasm", "score", "--help"),
+        lambda: start("-c", "import torch"),
+        repeats,
+    )
+
+
+def main() -> None:
+    chosen = options(__doc__, repeats=3)
+    rows = []
+    if find_spec("pycocoevalcap"):
+        rows += [caption_row(count, chosen.repeats, aim) for count, aim in ((1000, 10), (5000, 8))]
+        rows += [caption_row(40_000, 1, 6)]
+    rows += [
+        vqa_row(214_354, chosen.repeats),
+        retrieval_row(5000, 25_000, 1),
+        fid_row(2048, 1),
+        start_row(5),
+    ]
+    publish("score", "Scores", "Files are already read; random captions, answers and features.", rows, chosen.json)
+
+
+if __name__ == "__main__":
+    main()
