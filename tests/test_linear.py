@@ -12,6 +12,14 @@ from torch import Tensor
 from chiasm.models.nn.linear import ONEDNN, Linear
 
 one_thread = tiny.one_thread
+
+
+@pytest.fixture(autouse=True)
+def every_product_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Layers small enough for a test would otherwise all be torch's."""
+    monkeypatch.setattr("chiasm.models.nn.linear.WORTH", 2 * 24 * 40)
+
+
 pytestmark = pytest.mark.skipif(not ONEDNN, reason="this torch has no oneDNN linear layer")
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 ONEDNN = hasattr(torch.ops.mkldnn, "_linear_pointwise") and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
 
 
+WORTH = 2**20
+"""Multiplications from which oneDNN's larger overhead pays."""
 MANY = 64
-"""Rows from which a product is worth more than rearranging the weight for it."""
+"""Rows from which a product with gradients is worth rearranging the weight for it."""
 
 
 class Linear(nn.Linear):
@@ -27,12 +30,14 @@ class Linear(nn.Linear):
     _packed_from: tuple[int, int] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self._is_for_onednn(x):
-            return super().forward(x)
+        if len(x) * self.weight.numel() < WORTH or not self._is_for_onednn(x):
+            return F.linear(x, self.weight, self.bias)
         if torch.is_grad_enabled():
-            return _Product.apply(x, self.weight, self.bias) if len(x) >= MANY else super().forward(x)
+            if len(x) < MANY:
+                return F.linear(x, self.weight, self.bias)
+            return _Product.apply(x, self.weight, self.bias)
         if "weight" not in self._parameters or self.weight.is_inference():  # nothing would tell that it has changed
-            return super().forward(x)
+            return F.linear(x, self.weight, self.bias)
         weight_now = (self.weight.data_ptr(), self.weight._version)
         if self._packed_from != weight_now:
             self._packed_from = weight_now
