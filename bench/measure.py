@@ -61,12 +61,13 @@ def _three_digits(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def interleaved(repeats: int, *calls: Callable[[], object]) -> np.ndarray:
+def interleaved(repeats: int, *calls: Callable[[], object], warm_up: bool = True) -> np.ndarray:
     """Seconds of each call in each round, (repeats, calls), after a round to warm up. Taking turns, all calls meet the
     same disturbances."""
     seconds = np.empty((repeats, len(calls)))
-    for call in calls:
-        call()
+    if warm_up:
+        for call in calls:
+            call()
     for taken in seconds:
         for i, call in enumerate(calls):
             start = time.perf_counter()
@@ -95,10 +96,16 @@ def beside(
 
 
 def compare(
-    what: str, peer: str, ours: Callable[[], object], theirs: Callable[[], object], repeats: int, **shown: Any
+    what: str,
+    peer: str,
+    ours: Callable[[], object],
+    theirs: Callable[[], object],
+    repeats: int,
+    warm_up: bool = True,
+    **shown: Any,
 ) -> Row:
     """Time both calls; `shown` as in `beside`."""
-    return beside(what, peer, *interleaved(repeats, ours, theirs).T, **shown)
+    return beside(what, peer, *interleaved(repeats, ours, theirs, warm_up=warm_up).T, **shown)
 
 
 def options(description: str | None, repeats: int) -> argparse.Namespace:
