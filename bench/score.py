@@ -22,7 +22,11 @@ from chiasm.score.vqa.accuracy import judge_all
 from chiasm.score.vqa.annotations import Annotation
 from chiasm.score.vqa.normalise import ARTICLES, CONTRACTIONS, NUMBERS
 
-WORDS = ["a", "the", "on", "of", "in", "with", "and", "is", *(f"word{n}" for n in range(3000))]
+LETTERS = "etaoinshrdlucmfwypvbgkqjxz"
+WORDS = [
+    *("a", "the", "on", "of", "in", "with", "and", "is", "man's", "t-shirt"),
+    *(LETTERS[n % 26] + LETTERS[n // 26 % 26] + LETTERS[n // 676] + "ing" for n in range(3000)),
+]
 MARKS = ';/[]"{}()=+\\_-><@`,?!'
 
 
