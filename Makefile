@@ -20,7 +20,7 @@ demo: .venv/base
 	if [ -d "$(DATA)/coco-mini" ]; then \
 	  $(BIN)/chiasm examine chiasm-tiny "coco:$(DATA)/coco-mini?split=val2017" --limit 40 --out runs/demo/photos; \
 	fi
-	$(BIN)/chiasm report runs/demo/*/ --out runs/demo/report.html --title "chiasm-tiny, examined"
+	$(BIN)/chiasm report runs/demo/scenes $$(ls -d runs/demo/photos 2>/dev/null) --out runs/demo/report.html --title "chiasm-tiny, examined"
 
 test: .venv/test
 	$(BIN)/pytest

@@ -22,14 +22,14 @@ FILE = "familiarity.safetensors"
 @dataclass(frozen=True)
 class Familiarity:
     """mean (n,) and whitener (n, n) of pooled training features; a picture whose distance is above
-    `threshold` is unlike all but a thousandth of held-out pictures of its world."""
+    `threshold` is unlike all but two in a thousand held-out pictures of its world."""
 
     mean: Tensor
     whitener: Tensor
     threshold: float
 
     @classmethod
-    def fit(cls, training: Tensor, held_out: Tensor, quantile: float = 0.999, ridge: float = 1e-3) -> Familiarity:
+    def fit(cls, training: Tensor, held_out: Tensor, quantile: float = 0.998, ridge: float = 1e-3) -> Familiarity:
         """From pooled features (n, width) of training pictures and of held-out ones, which set the threshold."""
         training = training.double()
         mean = training.mean(0)
