@@ -43,18 +43,22 @@ def print_score(score: Score, as_json: bool) -> None:
     from rich.table import Table
 
     table = Table(title=f"{score.task}, dialect {score.dialect}", title_justify="left")
-    table.add_column("metric")
+    table.add_column("metric", overflow="fold")
+    if any(value.slice for value in score.values):
+        table.add_column("of", overflow="fold")
     for column in ("value", "95 % interval", "n"):
-        table.add_column(column, justify="right")
-    table.add_column("method", style="dim")
+        table.add_column(column, justify="right", no_wrap=True)
     for value in score.values:
         interval = f"{_shown(value.ci_low)} to {_shown(value.ci_high)}" if value.ci_low is not None else ""
-        where = f"  {value.slice[0]}: {value.slice[1]}" if value.slice else ""
-        table.add_row(value.metric + where, _shown(value.value), interval, str(value.n), value.method)
+        where = [] if len(table.columns) == 4 else [f"{value.slice[0]}: {value.slice[1]}" if value.slice else ""]
+        table.add_row(value.metric, *where, _shown(value.value), interval, str(value.n))
     console = Console()
     console.print(table, markup=False)
     unparsed = sum(item.problem is not None for item in score.items)
-    for note in ([f"{unparsed} of {len(score.items)} items could not be parsed"] if unparsed else []) + [*score.notes]:
+    methods = ", ".join(dict.fromkeys(value.method for value in score.values if value.method))
+    notes = [f"intervals: {methods}"] if methods else []
+    notes += [f"{unparsed} of {len(score.items)} items could not be parsed"] if unparsed else []
+    for note in [*notes, *score.notes]:
         console.print(f"note: {note}", markup=False, highlight=False)
 
 
