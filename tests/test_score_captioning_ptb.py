@@ -36,6 +36,13 @@ def test_any_text_becomes_one_line_of_words(caption: str) -> None:
     assert not set(line.split(" ")) & {".", ",", "?", "!", "'", "`", "''", "``", ":", ";", "-", "--", "..."}
 
 
+@pytest.mark.parametrize("unit", ["a", "A1", "٣a", "Awww.", "٣٣.1", "1-", "a.b", "é'"])
+def test_long_words_end(unit: str) -> None:
+    """A rule that fails only after every way to split a word would run for ages."""
+    for ending in ("", "é", " ", "!"):
+        assert len(tokenise(unit * 40 + ending).splitlines()) == 1
+
+
 @given(st.lists(st.from_regex("[bcdfghjk]{5,8}", fullmatch=True), max_size=8))
 def test_plain_words_stay_as_they_are(words: list[str]) -> None:
     assert tokenise(" ".join(words)) == " ".join(words)

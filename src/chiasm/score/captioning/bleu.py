@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,12 +39,14 @@ class BleuCounts:
 
 def bleu_counts(corpus: Corpus) -> BleuCounts:
     """Counts of every image of `corpus`."""
+    return from_matches(corpus, [clipped_matches(*counts, corpus) for _, *counts in corpus.orders()])
+
+
+def from_matches(corpus: Corpus, matches: Sequence[np.ndarray]) -> BleuCounts:
+    """The counts from `clipped_matches` for n = 1 to 4."""
     length = corpus.lengths[: corpus.images]
-    correct = np.zeros((corpus.images, ORDERS))
     guessed = np.maximum(0, length[:, None] - np.arange(ORDERS))
-    for n, hypotheses, references in corpus.orders():
-        correct[:, n - 1] = _clipped_matches(hypotheses, references, corpus)
-    return BleuCounts(correct, guessed, length, _closest_lengths(corpus))
+    return BleuCounts(np.stack(matches, axis=1), guessed, length, _closest_lengths(corpus))
 
 
 def bleu(sums: Mapping[str, np.ndarray], n: int) -> np.ndarray:
@@ -63,7 +65,8 @@ def bleu_per_image(counts: BleuCounts, n: int) -> np.ndarray:
     return bleu(columns | {"length": counts.length, "reference_length": counts.reference_length}, n)
 
 
-def _clipped_matches(hypotheses: Counts, references: Counts, corpus: Corpus) -> np.ndarray:
+def clipped_matches(hypotheses: Counts, references: Counts, corpus: Corpus) -> np.ndarray:
+    """How many n-grams of one n each hypothesis shares with its references, none oftener than in one: (images,)."""
     different = 1 + max(int(hypotheses.ngram.max(initial=0)), int(references.ngram.max(initial=0)))
     key = corpus.image_of_reference[references.caption] * different + references.ngram
     order = np.argsort(key, kind="stable")

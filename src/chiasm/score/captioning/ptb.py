@@ -19,7 +19,8 @@ _MARKS = (
 # Python counts superscripts, fractions and circled digits as word characters; the lexer does not.
 _NOT_IN_WORDS = r"²³¹¼-¾⁰-₉⅐-⅞①-⒛"
 _LETTER = rf"(?:[^\W\d_{_NOT_IN_WORDS}]|[{_MARKS}])"
-_LETTER_OR_DIGIT = rf"(?:[^\W_{_NOT_IN_WORDS}]+|[{_MARKS}]+)"
+# One character, never several: repeated, a choice between repetitions takes exponential time to fail.
+_LETTER_OR_DIGIT = rf"(?:[^\W_{_NOT_IN_WORDS}]|[{_MARKS}])"
 _SEPARATED_NUMBER = r"\d*(?:[.:,]\d+)+"
 _SUFFIX = rf"{_APOSTROPHE}(?:[msd]|re|ve|ll)(?![a-z])"
 _HYPHEN = r"[-_\u058a\u2010\u2011]"

@@ -11,8 +11,8 @@ import numpy as np
 
 from chiasm.data.records import paired
 from chiasm.score.bootstrap import summarise
-from chiasm.score.captioning.bleu import bleu, bleu_counts
-from chiasm.score.captioning.cider import cider
+from chiasm.score.captioning.bleu import bleu, clipped_matches, from_matches
+from chiasm.score.captioning.cider import from_similarities, similarities
 from chiasm.score.captioning.formats import aligned_references, read_candidates, read_references
 from chiasm.score.captioning.ngrams import ORDERS, Corpus
 from chiasm.score.captioning.ptb import tokenise
@@ -57,7 +57,12 @@ def caption_items(references: Mapping[str, Sequence[str]], candidates: Mapping[s
     hypotheses = [tokenise(candidates.get(image, "")) for image in references]
     tokenised = [[tokenise(caption) for caption in captions] for captions in references.values()]
     corpus = Corpus.of(hypotheses, tokenised)
-    counts, consensus, overlap = bleu_counts(corpus), cider(corpus), rouge_l(hypotheses, tokenised)
+    matches, cosines = [], np.zeros((2, len(corpus.image_of_reference)))
+    for _, said, written in corpus.orders():  # the n-grams are numbered once for both
+        matches.append(clipped_matches(said, written, corpus))
+        cosines += similarities(said, written, corpus)
+    counts, consensus = from_matches(corpus, matches), from_similarities(corpus, cosines)
+    overlap = rouge_l(hypotheses, tokenised)
     return tuple(
         Item(
             id=image,
