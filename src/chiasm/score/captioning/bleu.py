@@ -39,7 +39,7 @@ class BleuCounts:
 
 def bleu_counts(corpus: Corpus) -> BleuCounts:
     """Counts of every image of `corpus`."""
-    return from_matches(corpus, [clipped_matches(*counts, corpus) for _, *counts in corpus.orders()])
+    return from_matches(corpus, [clipped_matches(said, written, corpus) for _, said, written in corpus.orders()])
 
 
 def from_matches(corpus: Corpus, matches: Sequence[np.ndarray]) -> BleuCounts:
