@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from chiasm.data.box_text.codec import Item
@@ -14,7 +15,7 @@ from chiasm.errors import DataError
 _NUMBER = r"\s*([0-9]{1,6})\s*"
 
 
-class _PhraseCodec:
+class _PhraseCodec(ABC):
     """Codes 0..999 from border to border; "" for no boxes.
 
     One phrase may have several boxes, and plain words may stand between the phrases, as in grounded captions.
@@ -62,8 +63,9 @@ class _PhraseCodec:
                 )
         return items
 
+    @abstractmethod
     def _written(self, label: str | None, x1: int, y1: int, x2: int, y2: int) -> str:
-        raise NotImplementedError
+        """One box as text."""
 
 
 class QwenVLCodec(_PhraseCodec):
