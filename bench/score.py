@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from measure import Row, compare, options, publish
 
-from chiasm.score.captioning.score import METRICS, caption_items
+from chiasm.score.captioning.score import caption_items, measures
 from chiasm.score.generation.features import fid
 from chiasm.score.retrieval.ranks import ranks_in_columns, ranks_in_rows
 from chiasm.score.vqa.accuracy import judge_all
@@ -79,7 +79,7 @@ def caption_row(images: int, repeats: int, aim: float) -> Row:
         items = caption_items(true, said)
         for name in items[0].statistics:
             sums[name] = np.array([sum(item.statistics[name] for item in items)])
-        return {name: float(metric(sums)[0]) for name, metric in METRICS.items()}
+        return {name: float(measure.of(sums)[0]) for name, measure in measures(items).items()}
 
     def theirs() -> dict[str, float]:
         with redirect_stdout(io.StringIO()):

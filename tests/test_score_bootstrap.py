@@ -7,13 +7,13 @@ from scipy import stats
 from chiasm.errors import DataError
 from chiasm.score.bootstrap import summarise
 from chiasm.score.intervals import resampled_sums, wilson_interval
+from chiasm.score.measure import Measure, ratio
 from chiasm.score.result import Item
 
-METRICS = {
-    "accuracy": lambda sums: sums["right"] / sums["asked"],
-    "f1": lambda sums: 2 * sums["hit"] / (sums["said"] + sums["true"]),
+MEASURES = {
+    "accuracy": ratio("right", "asked"),
+    "f1": Measure(lambda sums: 2 * sums["hit"] / (sums["said"] + sums["true"]), "true"),
 }
-COUNTS = {"accuracy": "asked", "f1": "true"}
 
 
 def item(image: int, statistics: dict[str, float], **slices: str) -> Item:
@@ -25,7 +25,7 @@ def answers(right: list[int], asked: list[int]) -> list[Item]:
 
 
 def accuracy(items: list[Item], **options: int):
-    return summarise(items, {"accuracy": METRICS["accuracy"]}, COUNTS, **options)
+    return summarise(items, {"accuracy": MEASURES["accuracy"]}, **options)
 
 
 @pytest.mark.parametrize("images", [30, pytest.param(150, marks=pytest.mark.slow)])
@@ -41,7 +41,7 @@ def test_intervals_cover_the_truth_95_times_in_100(images: int) -> None:
         hit, false_yes = rng.binomial(3, skill), rng.binomial(3, 1 - skill)
         columns = {"right": right, "asked": asked, "hit": hit, "said": hit + false_yes, "true": np.full(images, 3)}
         items = [item(i, {name: float(column[i]) for name, column in columns.items()}) for i in range(images)]
-        values = summarise(items, METRICS, COUNTS, replicates=1000, seed=seed)
+        values = summarise(items, MEASURES, replicates=1000, seed=seed)
         for i, (value, truth) in enumerate(zip(values, (2 / 3, 2 * 0.8 / (1 + 1)), strict=True)):
             covered[i] += value.ci_low <= truth <= value.ci_high
     assert (np.abs(covered / runs - 0.95) <= 0.015).all(), covered / runs
@@ -93,9 +93,7 @@ def test_every_label_of_a_slice_is_summarised_by_itself() -> None:
         item(3, {"right": 1, "asked": 1}, kind="count"),
         item(4, {"right": 0, "asked": 1}),
     ]
-    values = {
-        (value.metric, value.slice): (value.value, value.n) for value in summarise(items, METRICS, COUNTS, ["kind"])
-    }
+    values = {(value.metric, value.slice): (value.value, value.n) for value in summarise(items, MEASURES, ["kind"])}
     assert values == {
         ("accuracy", None): (3 / 5, 5),
         ("f1", None): (2 / 5, 2),
@@ -108,8 +106,8 @@ def test_every_label_of_a_slice_is_summarised_by_itself() -> None:
 def test_metrics_see_the_same_resamples_and_a_seed_repeats_them() -> None:
     rng = np.random.default_rng(0)
     items = [item(i, {"right": x, "asked": 1}) for i, x in enumerate(rng.random(50))]
-    twice = {"accuracy": METRICS["accuracy"], "again": METRICS["accuracy"]}
-    first, second = summarise(items, twice, {"accuracy": "asked", "again": "asked"}, seed=3)
+    twice = {"accuracy": MEASURES["accuracy"], "again": MEASURES["accuracy"]}
+    first, second = summarise(items, twice, seed=3)
     assert (first.ci_low, first.ci_high) == (second.ci_low, second.ci_high)
     assert accuracy(items, seed=3) == (first,)
     assert accuracy(items, seed=4) != (first,)
@@ -134,3 +132,10 @@ def test_drawing_kinds_of_images_is_drawing_images() -> None:
     grouped, single = resampled_sums(kinds, 4000), resampled_sums(noisy, 4000)
     assert grouped.mean(axis=0) == pytest.approx(kinds.sum(axis=0), rel=0.01)
     assert np.cov(grouped.T) == pytest.approx(np.cov(single.T), rel=0.1)
+
+
+@pytest.mark.parametrize(("most", "has_interval"), [(1.0, True), (10.0, False)])
+def test_only_a_share_has_an_interval_where_every_image_scores_1(most: float, has_interval: bool) -> None:
+    # CIDEr goes on to 10: nothing is known there of what lies above 1.
+    (value,) = summarise(answers([2] * 12, [2] * 12), {"cider": ratio("right", "asked", most=most)})
+    assert (value.ci_low is not None) == has_interval

@@ -14,7 +14,7 @@ from chiasm.score.captioning.bleu import bleu_counts, bleu_per_image
 from chiasm.score.captioning.cider import cider
 from chiasm.score.captioning.ngrams import Corpus
 from chiasm.score.captioning.rouge import rouge_l
-from chiasm.score.captioning.score import METRICS, caption_items, score_captions
+from chiasm.score.captioning.score import caption_items, measures, score_captions
 
 PUBLISHED = {
     "good": {"bleu_1": 0.6667, "bleu_2": 0.4899, "bleu_3": 0.3469, "bleu_4": 0.0, "rouge_l": 0.4280, "cider_d": 0.5637},
@@ -95,8 +95,8 @@ def test_order_of_images_and_references_does_not_matter(images: list, random) ->
             {str(i): row[1] for i, row in enumerate(rows)}, {str(i): row[0] for i, row in enumerate(rows)}
         )
         sums.append({name: np.array([sum(item.statistics[name] for item in items)]) for name in items[0].statistics})
-    for metric in METRICS.values():
-        np.testing.assert_allclose(metric(sums[0]), metric(sums[1]), atol=1e-9)
+    for measure in measures(items).values():
+        np.testing.assert_allclose(measure.of(sums[0]), measure.of(sums[1]), atol=1e-9)
 
 
 def _write(folder: Path, name: str, content: object) -> Path:

@@ -6,10 +6,11 @@ from scipy import stats
 
 from chiasm.errors import DataError
 from chiasm.score.compare import compare
+from chiasm.score.measure import ratio
 from chiasm.score.paired_tests import holm, mcnemar, swap_test
 from chiasm.score.result import Item, Score
 
-ACCURACY = {"accuracy": lambda sums: sums["right"] / sums["asked"]}
+ACCURACY = {"accuracy": ratio("right", "asked")}
 
 
 def score(right, image=None, kind=None, dialect: str = "exact", truth: str = "t", ids=None) -> Score:
@@ -133,7 +134,7 @@ def test_a_clear_difference_is_named_with_its_winner_first() -> None:
     assert found.verdict == "second better"
     assert found.sentence.startswith("better is better than worse in accuracy: 0.9 against 0.6 on 100 items, ")
     assert "difference 0.3 (95 % CI 0.2" in found.sentence
-    (found,) = compare({"a": worse, "b": better}, ACCURACY, lower_is_better={"accuracy"}).differences
+    (found,) = compare({"a": worse, "b": better}, {"accuracy": ratio("right", "asked", "lower")}).differences
     assert (found.verdict, found.gap.wins, found.gap.both_wrong) == ("first better", 30, 60)
 
 

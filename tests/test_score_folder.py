@@ -7,6 +7,7 @@ import pytest
 
 from chiasm.errors import DataError, RunError
 from chiasm.score.bootstrap import summarise
+from chiasm.score.measure import ratio
 from chiasm.score.result import Item, Score
 from chiasm.score.score_folder import read_score, write_score
 from chiasm.types import Box
@@ -15,7 +16,7 @@ ITEMS = (
     Item("1", "a", "Yes.", True, "yes", {"right": 1.0, "asked": 1.0}, "first word", None, {"split": "random"}),
     Item("2", "a", "U+2028 \u2028 \r and \ud83d", None, "no", {"right": 0.0, "asked": 1.0}, "none", "neither", {}),
 )
-VALUES = summarise(ITEMS, {"accuracy": lambda sums: sums["right"] / sums["asked"]}, {"accuracy": "asked"}, ["split"])
+VALUES = summarise(ITEMS, {"accuracy": ratio("right", "asked")}, ["split"])
 SCORE = Score("pope", "official", VALUES, ITEMS, ("1 answer could not be parsed",))
 
 

@@ -2,20 +2,20 @@ import numpy as np
 import pytest
 
 from chiasm.errors import DataError
+from chiasm.score.measure import ratio
 from chiasm.score.result import Item
 from chiasm.score.slices import SliceSearch, worst_slices
 
 
-def accuracy(sums):
-    return sums["right"] / sums["asked"]
+ACCURACY = ratio("right", "asked")
 
 
-def search(right, image, kind, **options) -> SliceSearch:
+def search(right, image, kind, measure=ACCURACY, **options) -> SliceSearch:
     items = [
         Item(str(i), str(image[i]), "", "", "", {"right": float(right[i]), "asked": 1.0}, slices={"kind": str(kind[i])})
         for i in range(len(right))
     ]
-    return worst_slices(items, "accuracy", accuracy, "asked", ["kind"], replicates=50, **options)
+    return worst_slices(items, "accuracy", measure, ["kind"], replicates=50, **options)
 
 
 def test_a_bad_slice_is_first_and_stands_out() -> None:
@@ -37,7 +37,8 @@ def test_for_a_metric_that_should_be_low_the_highest_slice_is_the_worst() -> Non
     kind = np.repeat(["a", "b"], 40)
     right = np.concatenate([np.arange(40) < 30, np.arange(40) < 10])
     assert search(right, range(80), kind).slices[0].value.slice == ("kind", "b")
-    assert search(right, range(80), kind, lower_is_better=True).slices[0].value.slice == ("kind", "a")
+    errors = ratio("right", "asked", "lower")
+    assert search(right, range(80), kind, errors).slices[0].value.slice == ("kind", "a")
 
 
 @pytest.mark.slow
@@ -71,4 +72,4 @@ def test_a_key_with_one_label_has_nothing_to_stand_out_from() -> None:
 def test_an_unknown_key_names_the_known_ones() -> None:
     items = [Item("1", "1", "", "", "", {"right": 1.0}, slices={"kind": "colour"})]
     with pytest.raises(DataError, match="no item has the slice key 'sort'; known: kind"):
-        worst_slices(items, "accuracy", accuracy, "right", ["sort"])
+        worst_slices(items, "accuracy", ACCURACY, ["sort"])

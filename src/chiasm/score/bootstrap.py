@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from statistics import NormalDist
@@ -12,10 +12,8 @@ import numpy as np
 
 from chiasm.errors import DataError
 from chiasm.score.intervals import BOOTSTRAP, WILSON, percentile_interval, resampled_sums, wilson_interval
+from chiasm.score.measure import Measure, Metric
 from chiasm.score.result import Item, Value
-
-Metric = Callable[[Mapping[str, np.ndarray]], np.ndarray]
-"""From summed statistics, arrays of one shape, to the metric in the same shape; NaN where it is undefined."""
 
 INDEPENDENT = "Wilson"
 NO_INTERVAL = "none: too few images"
@@ -65,28 +63,25 @@ class Table:
 
 def summarise(
     items: Sequence[Item],
-    metrics: Mapping[str, Metric],
-    counts: Mapping[str, str],
+    measures: Mapping[str, Measure],
     slices: Sequence[str] = (),
     replicates: int = 2000,
     seed: int = 0,
 ) -> tuple[Value, ...]:
-    """Every metric with its central 95 %, for all items and then for every label of the slice keys.
+    """Every measure with its central 95 %, for all items and then for every label of the slice keys.
 
-    A metric is a function of summed statistics; ``counts[metric]`` is the statistic whose sum is the value's `n`. Whole
-    images are resampled, and all metrics of a slice see the same resamples. Where each image has one trial that is
-    right or wrong, and where all images are 0 or all are 1 alike (the bootstrap then has nothing to resample), the
-    interval is Wilson's. A slice in which a metric has nothing to count is left out. Raises DataError for a statistic
-    that is not finite.
+    Whole images are resampled, and all measures of a slice see the same resamples. Where each image has one trial that
+    is right or wrong, and where all images are 0 or all are 1 alike on a scale that ends there (the bootstrap then has
+    nothing to resample), the interval is Wilson's. A slice in which a measure has nothing to count is left out. Raises
+    DataError for a statistic that is not finite.
     """
     table = Table.of(items)
     values = []
     for where, chosen in parts(items, slices):
         by_image = table.by_image(chosen)
         spread = resampled_sums(by_image, replicates, seed)
-        for name, metric in metrics.items():
-            count = table.evaluate(itemgetter(counts[name]), by_image)
-            value = _value(name, table, metric, by_image, count, spread, where)
+        for name, measure in measures.items():
+            value = _value(name, table, measure, by_image, spread, where)
             if where is None or value.n:
                 values.append(value)
     return tuple(values)
@@ -120,29 +115,30 @@ def small_sample_level(images: int, level: float = 0.95) -> float:
 def _value(
     name: str,
     table: Table,
-    metric: Metric,
+    measure: Measure,
     by_image: np.ndarray,
-    count: np.ndarray,
     spread: np.ndarray,
     where: tuple[str, str] | None,
 ) -> Value:
-    """`count` is (images,): how much of `n` each image has."""
-    point = float(table.evaluate(metric, by_image.sum(axis=0, keepdims=True))[0])
+    count = table.evaluate(itemgetter(measure.count), by_image)
+    point = float(table.evaluate(measure.of, by_image.sum(axis=0, keepdims=True))[0])
     n = round(float(count.sum()))
     if np.isnan(point):
         return Value(name, None, n, method="none: nothing to count", slice=where)
-    alone = table.evaluate(metric, by_image)
+    alone = table.evaluate(measure.of, by_image)
     alone = alone[~np.isnan(alone)]
     images = int((count > 0).sum())
     interval: tuple[float, float] | None = None
-    if np.isin(alone, (0.0, 1.0)).all() and len(alone) == n == images and abs(alone.mean() - point) < 1e-12:
+    is_share = measure.most == 1
+    one_trial_each = len(alone) == n == images and np.isin(alone, (0.0, 1.0)).all()
+    if is_share and one_trial_each and abs(alone.mean() - point) < 1e-12:
         method, interval = INDEPENDENT, wilson_interval(point, n)
-    elif point in (0.0, 1.0) and len(alone) > 0 and (alone == point).all() and images > 0:
+    elif is_share and point in (0.0, 1.0) and len(alone) > 0 and (alone == point).all() and images > 0:
         method, interval = WILSON, wilson_interval(point, images)
     elif images < FEWEST_IMAGES:
         method = NO_INTERVAL
     else:
-        interval = percentile_interval(table.evaluate(metric, spread), small_sample_level(images))
+        interval = percentile_interval(table.evaluate(measure.of, spread), small_sample_level(images))
         method = BOOTSTRAP if interval else NO_INTERVAL
         if interval and interval[1] - interval[0] < 1e-12:
             method, interval = NO_VARIATION, None

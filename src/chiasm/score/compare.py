@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
 
 from chiasm.errors import DataError
-from chiasm.score.bootstrap import Metric, parts
+from chiasm.score.bootstrap import parts
+from chiasm.score.measure import Measure
 from chiasm.score.paired_tests import holm
 from chiasm.score.pairs import LEVEL, Gap, Pair
 from chiasm.score.result import Score
@@ -51,22 +52,22 @@ class _Found:
     second: str
     metric: str
     slice: tuple[str, str] | None
+    lower_is_better: bool
     gap: Gap
 
 
 def compare(
     scores: Mapping[str, Score],
-    metrics: Mapping[str, Metric],
+    measures: Mapping[str, Measure],
     slices: Sequence[str] = (),
     *,
-    lower_is_better: Collection[str] = (),
     margin: float | None = None,
     min_n: int = 30,
     permutations: int = 10_000,
     replicates: int = 2000,
     seed: int = 0,
 ) -> Comparison:
-    """Compare every pair of `scores`, by name, on the items that the two have in common.
+    """Compare every pair of `scores`, by name, on the items that the two have in common, in all measures that rank.
 
     Where each image has one item that is right or wrong the test is McNemar's, else a permutation that swaps whole
     images; both keep their level when the questions of an image hang together. A model is called better only if its
@@ -79,6 +80,7 @@ def compare(
     """
     if len(scores) < 2:
         raise DataError(f"comparing takes two scores or more, got {len(scores)}")
+    ranking = {name: measure for name, measure in measures.items() if measure.better is not None}
     found: list[_Found] = []
     notes: list[str] = []
     for first, second in combinations(scores, 2):
@@ -88,21 +90,19 @@ def compare(
             if where is not None and len(chosen) < min_n:
                 notes.append(f"{where[0]} {where[1]} has {len(chosen)} common items, fewer than {min_n}: left out")
                 continue
-            for name, metric in metrics.items():
-                gap = pair.gap(metric, chosen, name in lower_is_better, permutations, replicates, seed)
+            for name, measure in ranking.items():
+                gap = pair.gap(measure, chosen, permutations, replicates, seed)
                 if gap is not None:
-                    found.append(_Found(first, second, name, where, gap))
+                    found.append(_Found(first, second, name, where, measure.better == "lower", gap))
                 elif where is None:
                     notes.append(f"{name} has no value for {first} or {second}: left out")
     adjusted = holm([one.gap.p for one in found])
-    differences = [
-        _judged(one, p, one.metric in lower_is_better, margin, found) for one, p in zip(found, adjusted, strict=True)
-    ]
+    differences = [_judged(one, p, margin, found) for one, p in zip(found, adjusted, strict=True)]
     return Comparison(tuple(differences), tuple(dict.fromkeys(notes)))
 
 
-def _judged(one: _Found, p: float, lower_is_better: bool, margin: float | None, found: Sequence[_Found]) -> Difference:
-    verdict = _verdict(one.gap, p, lower_is_better, margin)
+def _judged(one: _Found, p: float, margin: float | None, found: Sequence[_Found]) -> Difference:
+    verdict = _verdict(one.gap, p, one.lower_is_better, margin)
     agreeing = _agreeing(one, found)
     sentence = _sentence(one, p, verdict, margin, agreeing, len(found))
     return Difference(one.first, one.second, one.metric, one.slice, one.gap, p, verdict, agreeing, sentence)

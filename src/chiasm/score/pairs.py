@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from chiasm.errors import DataError
-from chiasm.score.bootstrap import FEWEST_IMAGES, Metric, Table, small_sample_level
+from chiasm.score.bootstrap import FEWEST_IMAGES, Table, small_sample_level
 from chiasm.score.intervals import percentile_interval, resampled_sums
+from chiasm.score.measure import Measure, Metric
 from chiasm.score.paired_tests import MCNEMAR, SWAP, mcnemar, swap_test
 from chiasm.score.result import Item, Score
 
@@ -84,14 +85,14 @@ class Pair:
 
     def gap(
         self,
-        metric: Metric,
+        measure: Measure,
         chosen: np.ndarray,
-        lower_is_better: bool = False,
         permutations: int = 10_000,
         replicates: int = 2000,
         seed: int = 0,
     ) -> Gap | None:
-        """The gap in `metric` on the items that `chosen` picks (indices); None where either value is undefined."""
+        """The gap in `measure` on the items that `chosen` picks (indices); None where either value is undefined."""
+        metric, lower_is_better = measure.of, measure.better == "lower"
         ours, theirs = self.first.by_image(chosen), self.second.by_image(chosen)
         images, statistics = ours.shape
         first, second = self._values(metric, ours.sum(axis=0)[None], theirs.sum(axis=0)[None])[:, 0]

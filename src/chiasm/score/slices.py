@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from chiasm.errors import DataError
-from chiasm.score.bootstrap import Metric, Table, parts, summarise
+from chiasm.score.bootstrap import Table, parts, summarise
+from chiasm.score.measure import Measure
 from chiasm.score.result import Item, Value
 
 
@@ -35,23 +36,20 @@ class SliceSearch:
 def worst_slices(
     items: Sequence[Item],
     name: str,
-    metric: Metric,
-    count: str,
+    measure: Measure,
     keys: Sequence[str],
     *,
-    lower_is_better: bool = False,
     min_n: int = 30,
     permutations: int = 1000,
     replicates: int = 2000,
     seed: int = 0,
 ) -> SliceSearch:
-    """Search every label of the slice `keys` for the one where metric `name` is worst.
+    """Search every label of the slice `keys` for the one where `measure`, called `name`, is worst.
 
-    `metric` is a function of summed statistics and `count` the statistic whose sum is its `n`, as in `summarise`. Among
-    many slices one is always worst, so each is judged against a search of the same extent in which the labels mean
-    nothing: labels are dealt out anew, to whole groups of the items that an image has under one label and only among
-    groups of equal size, and the slice that stands out most is kept (the single-step maximum of Westfall and Young
-    1993). Slices with fewer than `min_n` in their count are neither searched nor corrected for.
+    Among many slices one is always worst, so each is judged against a search of the same extent in which the labels
+    mean nothing: labels are dealt out anew, to whole groups of the items that an image has under one label and only
+    among groups of equal size, and the slice that stands out most is kept (the single-step maximum of Westfall and
+    Young 1993). Slices with fewer than `min_n` in their count are neither searched nor corrected for.
 
     Raises DataError for a key that no item has.
     """
@@ -59,8 +57,8 @@ def worst_slices(
         if not any(key in item.slices for item in items):
             known = sorted({key for item in items for key in item.slices})
             raise DataError(f"no item has the slice key {key!r}; known: {', '.join(known) or 'none'}")
-    overall, *values = summarise(items, {name: metric}, {name: count}, keys, replicates, seed)
-    sign = -1.0 if lower_is_better else 1.0
+    overall, *values = summarise(items, {name: measure}, keys, replicates, seed)
+    sign = -1.0 if measure.better == "lower" else 1.0
     table = Table.of(items)
     found: list[SliceGap] = []
     columns: list[np.ndarray] = []
@@ -69,7 +67,7 @@ def worst_slices(
         total = dealt.groups.sum(axis=0)
         sums = dealt.sums(permutations, seed)
         flat = sums.reshape(-1, sums.shape[2])
-        inside, outside = table.evaluate(metric, flat), table.evaluate(metric, total - flat)
+        inside, outside = table.evaluate(measure.of, flat), table.evaluate(measure.of, total - flat)
         gaps = (inside - outside).reshape(sums.shape[:2])
         for value in values:
             if value.slice is None or value.slice[0] != key or value.n < min_n:

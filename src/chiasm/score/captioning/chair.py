@@ -7,17 +7,16 @@ a reference) over a vocabulary that is the user's or our own for COCO. Rates dep
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
-
-import numpy as np
 
 from chiasm.data.records import id_text, paired, read_json
 from chiasm.errors import DataError
 from chiasm.score.bootstrap import summarise
 from chiasm.score.captioning.coco_words import ANIMALS, COCO_WORDS, NOT_OBJECTS, VEHICLES
 from chiasm.score.captioning.formats import read_candidates, read_references
+from chiasm.score.measure import Measure, ratio
 from chiasm.score.names import singular
 from chiasm.score.result import Item, Score
 
@@ -82,7 +81,7 @@ def score_chair(
     if absent:
         notes.append(f"{absent} of {len(items)} images have no caption.")
     return Score("chair", "own COCO words" if words is COCO_WORDS else "user's words",
-                 summarise(items, METRICS, COUNTS), items, tuple(notes))  # fmt: skip
+                 summarise(items, measures(items)), items, tuple(notes))  # fmt: skip
 
 
 def chair_item(
@@ -111,16 +110,13 @@ def chair_item(
     )
 
 
-def _ratio(top: str, bottom: str) -> Callable[[Mapping[str, np.ndarray]], np.ndarray]:
-    return lambda sums: sums[top] / sums[bottom]
-
-
-METRICS: Mapping[str, Callable[[Mapping[str, np.ndarray]], np.ndarray]] = {
-    "chair_i": _ratio("hallucinated", "mentions"),
-    "chair_s": _ratio("captions_hallucinating", "captions"),
-    "recall": _ratio("recalled", "objects"),
-}
-COUNTS: Mapping[str, str] = {"chair_i": "mentions", "chair_s": "captions", "recall": "objects"}
+def measures(items: Sequence[Item]) -> dict[str, Measure]:
+    """The metrics of `score_chair`."""
+    return {
+        "chair_i": ratio("hallucinated", "mentions", "lower"),
+        "chair_s": ratio("captions_hallucinating", "captions", "lower"),
+        "recall": ratio("recalled", "objects"),
+    }
 
 
 def _singular(text: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -17,10 +17,10 @@ from chiasm.score.captioning.formats import aligned_references, read_candidates,
 from chiasm.score.captioning.ngrams import ORDERS, Corpus
 from chiasm.score.captioning.ptb import tokenise
 from chiasm.score.captioning.rouge import rouge_l
+from chiasm.score.measure import Measure, ratio
 from chiasm.score.result import Item, Score
 
 DIALECT = "coco-caption"
-MEANS = ("rouge_l", "cider_d", "cider")
 
 
 def score_captions(
@@ -46,11 +46,11 @@ def score_captions(
     candidates = read_candidates(predictions_path)
     paired(references, candidates, truth_name, predictions_path, missing)
     items = caption_items(references, candidates)
-    return Score("captions", DIALECT, summarise(items, METRICS, COUNTS), items, _notes(items))
+    return Score("captions", DIALECT, summarise(items, measures(items)), items, _notes(items))
 
 
 def caption_items(references: Mapping[str, Sequence[str]], candidates: Mapping[str, str]) -> tuple[Item, ...]:
-    """One item an image of `references`, with the statistics whose sums give every metric of `METRICS`.
+    """One item an image of `references`, with the statistics whose sums give every metric of `measures`.
 
     An image that `candidates` lacks is scored as an empty caption, with a `problem`.
     """
@@ -90,17 +90,14 @@ def _problem(caption: str | None, words: str) -> str | None:
     return None if words else "empty caption"
 
 
-def _mean(sums: Mapping[str, np.ndarray], name: str) -> np.ndarray:
-    return sums[name] / sums["captions"]
-
-
-METRICS: Mapping[str, Callable[[Mapping[str, np.ndarray]], np.ndarray]] = {
-    **{f"bleu_{n}": partial(bleu, n=n) for n in range(1, ORDERS + 1)},
-    **{name: partial(_mean, name=name) for name in MEANS},
-}
-"""From summed statistics of `caption_items` to the corpus score."""
-
-COUNTS: Mapping[str, str] = dict.fromkeys(METRICS, "captions")
+def measures(items: Sequence[Item]) -> dict[str, Measure]:
+    """The metrics of `score_captions`."""
+    return {
+        **{f"bleu_{n}": Measure(partial(bleu, n=n), "captions") for n in range(1, ORDERS + 1)},
+        "rouge_l": ratio("rouge_l", "captions"),
+        "cider_d": ratio("cider_d", "captions", most=10.0),
+        "cider": ratio("cider", "captions", most=10.0),
+    }
 
 
 def _notes(items: Sequence[Item]) -> tuple[str, ...]:

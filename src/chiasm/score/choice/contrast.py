@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from chiasm.data.records import by_id
 from chiasm.errors import DataError
-from chiasm.score.bootstrap import Metric, summarise
+from chiasm.score.bootstrap import summarise
 from chiasm.score.choice.tables import table_rows
+from chiasm.score.measure import Measure, ratio
 from chiasm.score.result import Item, Score, Value
 
 
@@ -31,16 +32,11 @@ def score_winoground(scores: Path | str) -> Score:
         parsed = {"text": text, "image": image}
         slices = {"tag": str(row["tag"])} if row.get("tag") else {}
         items.append(Item(name, name, at, parsed, {"text": True, "image": True}, statistics, slices=slices))
-    metrics: dict[str, Metric] = {
-        "text_score": lambda s: s["text"] / s["examples"],
-        "image_score": lambda s: s["image"] / s["examples"],
-        "group_score": lambda s: s["group"] / s["examples"],
-    }
     chance = {"text_score": 1 / 4, "image_score": 1 / 4, "group_score": 1 / 6}
     baselines = (
         Value(f"baseline.chance.{name}", value, len(items), method="baseline") for name, value in chance.items()
     )
-    values = summarise(items, metrics, dict.fromkeys(metrics, "examples"), slices=("tag",))
+    values = summarise(items, measures(items), slices=("tag",))
     return Score("winoground", "ties are wrong", (*values, *baselines), tuple(items))
 
 
@@ -60,10 +56,16 @@ def score_sugarcrepe(scores: Path | str) -> Score:
         slices = {"type": str(row["type"])} if row.get("type") else {}
         image = str(row.get("image") or name)
         items.append(Item(name, image, at, "positive" if right else "negative", "positive", statistics, slices=slices))
-    metrics: dict[str, Metric] = {"accuracy": lambda s: s["right"] / s["examples"]}
-    values = summarise(items, metrics, {"accuracy": "examples"}, slices=("type",))
+    values = summarise(items, measures(items), slices=("type",))
     chance = Value("baseline.chance.accuracy", 0.5, len(items), method="baseline")
     return Score("sugarcrepe", "ties are wrong", (*values, chance), tuple(items))
+
+
+def measures(items: Sequence[Item]) -> dict[str, Measure]:
+    """The metrics of `score_winoground` or `score_sugarcrepe`, by what the items have."""
+    if "right" in items[0].statistics:
+        return {"accuracy": ratio("right", "examples")}
+    return {f"{name}_score": ratio(name, "examples") for name in ("text", "image", "group")}
 
 
 def _rows(path: Path | str) -> dict[str, dict[str, Any]]:

@@ -11,10 +11,11 @@ from typing import Any
 
 from chiasm.data.records import by_id
 from chiasm.errors import DataError
-from chiasm.score.bootstrap import Metric, summarise
+from chiasm.score.bootstrap import summarise
 from chiasm.score.choice.multiple_choice import choice_item, unparsed_note
 from chiasm.score.choice.predictions import Missing, answers_by_id, missing_note, text_of
 from chiasm.score.choice.tables import table_rows
+from chiasm.score.measure import Measure, ratio
 from chiasm.score.result import Item, Score, Value
 
 _PASS = 1_000_000
@@ -54,14 +55,13 @@ def score_mmbench(truth: Path | str, predictions: Path | str, missing: Missing =
     _check_passes(passes, circular, truth)
     texts = answers_by_id(predictions, "index", ("prediction",), rows, truth, missing)
     items = [item for copies in passes.values() for item in _question_items(copies, texts)]
-    metrics = {name: metric for name, metric in _METRICS.items() if circular or name in _ONE_PASS}
     notes = [*missing_note(texts.values()), *unparsed_note(items)]
     if not circular:
         notes.append("There is one pass for each question, so this is the vanilla value; the official one is circular.")
     return Score(
         "mmbench",
         "circular and vanilla" if circular else "vanilla",
-        summarise(items, metrics, _COUNTS, slices=_SLICES) + _baselines(list(passes.values()), circular),
+        summarise(items, measures(items), slices=_SLICES) + _baselines(list(passes.values()), circular),
         tuple(items),
         tuple(notes),
     )
@@ -134,19 +134,19 @@ def _statistics(item: Item, is_first: bool, all_right: bool) -> dict[str, float]
     }
 
 
-_METRICS: dict[str, Metric] = {
-    "accuracy.circular": lambda s: s["circular_right"] / s["questions"],
-    "accuracy.vanilla": lambda s: s["vanilla_right"] / s["questions"],
-    "accuracy.all_passes": lambda s: s["passes_right"] / s["passes"],
-    "unparsed": lambda s: s["unparsed"] / s["passes"],
-}
-_ONE_PASS = ("accuracy.vanilla", "unparsed")
-_COUNTS = {
-    "accuracy.circular": "questions",
-    "accuracy.vanilla": "questions",
-    "accuracy.all_passes": "passes",
-    "unparsed": "passes",
-}
+def measures(items: Sequence[Item]) -> dict[str, Measure]:
+    """The metrics of `score_mmbench`; those over several passes only where there are several."""
+    vanilla = {
+        "accuracy.vanilla": ratio("vanilla_right", "questions"),
+        "unparsed": ratio("unparsed", "passes", "lower"),
+    }
+    if len(items) == sum(item.statistics["questions"] for item in items):
+        return vanilla
+    return {
+        "accuracy.circular": ratio("circular_right", "questions"),
+        "accuracy.all_passes": ratio("passes_right", "passes"),
+        **vanilla,
+    }
 
 
 def _baselines(passes: Sequence[Sequence[_Row]], circular: bool) -> tuple[Value, ...]:

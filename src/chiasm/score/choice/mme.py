@@ -15,6 +15,7 @@ from chiasm.score.bootstrap import Metric, summarise
 from chiasm.score.choice.predictions import text_of
 from chiasm.score.choice.tables import table_rows
 from chiasm.score.choice.yes_no import mme
+from chiasm.score.measure import Measure, ratio
 from chiasm.score.result import Item, Score, Value
 
 PERCEPTION = (
@@ -48,17 +49,12 @@ def score_mme(path: Path | str) -> Score:
     if not questions:
         raise DataError(f"{path}: no question of MME in it")
     items = _items(questions, path)
-    present = {question.task for question in questions}
-    groups = {
-        name: [task for task in tasks if task in present]
-        for name, tasks in (("perception", PERCEPTION), ("cognition", COGNITION))
-    }
-    sums = {name: _sum_of_tasks(tasks) for name, tasks in groups.items() if tasks}
-    by_task = summarise(items, {"score": _score}, {"score": "questions"}, slices=("task",))
+    groups = _groups(items)
+    by_task = summarise(items, {"score": Measure(_score, "questions", most=200.0)}, slices=("task",))
     values = (
-        *summarise(items, _METRICS, _COUNTS, slices=("task",)),
+        *summarise(items, _BY_TASK, slices=("task",)),
         *(value for value in by_task if value.slice is not None),
-        *summarise(items, sums, {name: f"questions.{name}" for name in sums}),
+        *summarise(items, _sums_of_tasks(items)),
         *_baselines(items, groups),
     )
     return Score("mme", "official", values, tuple(items), _notes(items, groups))
@@ -156,12 +152,33 @@ def _sum_of_tasks(tasks: Sequence[str]) -> Metric:
     return total
 
 
-_METRICS: dict[str, Metric] = {
-    "accuracy": lambda s: s["right"] / s["questions"],
-    "accuracy_plus": lambda s: s["pairs_right"] / s["pairs"],
-    "unparsed": lambda s: s["unparsed"] / s["questions"],
+_BY_TASK = {
+    "accuracy": ratio("right", "questions"),
+    "accuracy_plus": ratio("pairs_right", "pairs"),
+    "unparsed": ratio("unparsed", "questions", "lower"),
 }
-_COUNTS = {"accuracy": "questions", "accuracy_plus": "pairs", "unparsed": "questions"}
+
+
+def measures(items: Sequence[Item]) -> dict[str, Measure]:
+    """The metrics of `score_mme`; the score of one task is a slice's."""
+    return _BY_TASK | _sums_of_tasks(items)
+
+
+def _groups(items: Sequence[Item]) -> dict[str, list[str]]:
+    """The tasks that there are questions of, by group."""
+    present = {item.slices["task"] for item in items}
+    return {
+        name: [task for task in tasks if task in present]
+        for name, tasks in (("perception", PERCEPTION), ("cognition", COGNITION))
+    }
+
+
+def _sums_of_tasks(items: Sequence[Item]) -> dict[str, Measure]:
+    return {
+        name: Measure(_sum_of_tasks(tasks), f"questions.{name}", most=200.0 * len(tasks))
+        for name, tasks in _groups(items).items()
+        if tasks
+    }
 
 
 def _baselines(items: Sequence[Item], groups: Mapping[str, Sequence[str]]) -> tuple[Value, ...]:

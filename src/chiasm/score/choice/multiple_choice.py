@@ -6,8 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from chiasm.score.bootstrap import Metric
 from chiasm.score.choice.predictions import NOT_ANSWERED
+from chiasm.score.measure import Measure, ratio
 from chiasm.score.result import Item, Value
 
 Choice = tuple[str | None, str]
@@ -80,11 +80,9 @@ def choice_item(
     )
 
 
-METRICS: dict[str, Metric] = {
-    "accuracy": lambda s: s["right"] / s["questions"],
-    "unparsed": lambda s: s["unparsed"] / s["questions"],
-}
-COUNTS = dict.fromkeys(METRICS, "questions")
+def measures(items: Sequence[Item]) -> dict[str, Measure]:
+    """The metrics of SEED-Bench and ScienceQA."""
+    return {"accuracy": ratio("right", "questions"), "unparsed": ratio("unparsed", "questions", "lower")}
 
 
 def baselines(items: Sequence[Item]) -> tuple[Value, ...]:

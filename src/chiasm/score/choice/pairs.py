@@ -10,10 +10,11 @@ from pathlib import Path
 from chiasm.data.records import by_id, id_text, records
 from chiasm.errors import DataError
 from chiasm.score.answers import normalise
-from chiasm.score.bootstrap import Metric, summarise
+from chiasm.score.bootstrap import summarise
 from chiasm.score.choice.multiple_choice import choice_item, unparsed_note
 from chiasm.score.choice.predictions import Missing, answers_by_id, missing_note, text_of
 from chiasm.score.choice.tables import table_rows
+from chiasm.score.measure import Measure, ratio
 from chiasm.score.result import Item, Score, Value
 
 _TRUE_OR_FALSE = {"T": "True", "F": "False"}
@@ -85,7 +86,7 @@ def _score(task: str, dialect: str, found: Sequence[_Grouped], notes: tuple[str,
     for entry in found:
         groups[entry.group].append(entry.item)
     items = [item for name, members in groups.items() for item in _with_group(name, members)]
-    values = summarise(items, _METRICS, _COUNTS) + _baselines(items, list(groups.values()))
+    values = summarise(items, measures(items)) + _baselines(items, list(groups.values()))
     sizes = sorted({len(members) for members in groups.values()})
     shape = (
         f"{len(groups)} groups of {' or '.join(map(str, sizes)) if len(sizes) <= 3 else f'{sizes[0]} to {sizes[-1]}'}."
@@ -104,12 +105,13 @@ def _with_group(name: str, members: Sequence[Item]) -> list[Item]:
     ]
 
 
-_METRICS: dict[str, Metric] = {
-    "accuracy": lambda s: s["right"] / s["questions"],
-    "accuracy.group": lambda s: s["groups_right"] / s["groups"],
-    "unparsed": lambda s: s["unparsed"] / s["questions"],
-}
-_COUNTS = {"accuracy": "questions", "accuracy.group": "groups", "unparsed": "questions"}
+def measures(items: Sequence[Item]) -> dict[str, Measure]:
+    """The metrics of `score_nlvr2` and of other pairs."""
+    return {
+        "accuracy": ratio("right", "questions"),
+        "accuracy.group": ratio("groups_right", "groups"),
+        "unparsed": ratio("unparsed", "questions", "lower"),
+    }
 
 
 def _baselines(items: Sequence[Item], groups: Sequence[Sequence[Item]]) -> tuple[Value, ...]:

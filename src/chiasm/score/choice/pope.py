@@ -12,9 +12,10 @@ import numpy as np
 
 from chiasm.data.records import by_id, records
 from chiasm.errors import ConfigError, DataError
-from chiasm.score.bootstrap import Metric, summarise
+from chiasm.score.bootstrap import summarise
 from chiasm.score.choice.predictions import NOT_ANSWERED, Missing, answers_by_id, missing_note, text_of
 from chiasm.score.choice.yes_no import POPE_DIALECTS, UNPARSED, YES_BY_DEFAULT
+from chiasm.score.measure import Measure, Metric, ratio
 from chiasm.score.result import Item, Score, Value
 
 Dialect = Literal["official", "lmms", "vlmevalkit"]
@@ -74,12 +75,8 @@ def score_pope(
             for text in _texts(file, truth_path, path, missing)
         ]
     items = [_item(question, text, dialect) for question, text in zip(asked, texts, strict=True)]
-    values = summarise(items, _METRICS, _COUNTS, slices=("split",))
-    splits = sorted({question.split for question in asked})
-    if len(splits) > 1:
-        values += summarise(
-            items, _means(splits), {"accuracy.mean_of_splits": "questions", "f1.mean_of_splits": "questions"}
-        )
+    values = summarise(items, _BY_SPLIT, slices=("split",))
+    values += summarise(items, _means_of_splits(items))
     notes = (*missing_note(texts), *_dialect_notes(items, dialect))
     return Score("pope", dialect, values + _baselines(items), tuple(items), notes)
 
@@ -183,18 +180,26 @@ def _item(question: _Question, text: str | None, dialect: Dialect) -> Item:
 
 _SPLIT_STATISTICS = ("questions", "right", "yes_said", "yes_true", "yes_right")
 
-_METRICS: dict[str, Metric] = {
-    "accuracy": lambda s: s["right"] / s["questions"],
-    "precision": lambda s: s["yes_right"] / s["yes_said"],
-    "recall": lambda s: s["yes_right"] / s["yes_true"],
-    "f1": lambda s: 2 * s["yes_right"] / (s["yes_said"] + s["yes_true"]),
-    "yes_ratio": lambda s: s["yes_said"] / s["questions"],
-    "unparsed": lambda s: s["unparsed"] / s["questions"],
+_BY_SPLIT = {
+    "accuracy": ratio("right", "questions"),
+    "precision": ratio("yes_right", "yes_said"),
+    "recall": ratio("yes_right", "yes_true"),
+    "f1": Measure(lambda s: 2 * s["yes_right"] / (s["yes_said"] + s["yes_true"]), "questions"),
+    "yes_ratio": ratio("yes_said", "questions", better=None),
+    "unparsed": ratio("unparsed", "questions", "lower"),
 }
-_COUNTS = {**dict.fromkeys(_METRICS, "questions"), "precision": "yes_said", "recall": "yes_true"}
 
 
-def _means(splits: Sequence[str]) -> dict[str, Metric]:
+def measures(items: Sequence[Item]) -> dict[str, Measure]:
+    """The metrics of `score_pope`."""
+    return _BY_SPLIT | _means_of_splits(items)
+
+
+def _means_of_splits(items: Sequence[Item]) -> dict[str, Measure]:
+    splits = sorted({item.slices["split"] for item in items})
+    if len(splits) < 2:
+        return {}
+
     def mean(metric: Metric) -> Metric:
         def of_splits(sums: Mapping[str, np.ndarray]) -> np.ndarray:
             parts = [metric({name: sums[f"{name}.{split}"] for name in _SPLIT_STATISTICS}) for split in splits]
@@ -202,7 +207,7 @@ def _means(splits: Sequence[str]) -> dict[str, Metric]:
 
         return of_splits
 
-    return {f"{name}.mean_of_splits": mean(_METRICS[name]) for name in ("accuracy", "f1")}
+    return {f"{name}.mean_of_splits": Measure(mean(_BY_SPLIT[name].of), "questions") for name in ("accuracy", "f1")}
 
 
 def _baselines(items: Sequence[Item]) -> tuple[Value, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 from chiasm.data.records import paired, read_json
 from chiasm.errors import DataError
 from chiasm.score.bootstrap import summarise
-from chiasm.score.choice.multiple_choice import COUNTS, METRICS, baselines, choice_item, unparsed_note
+from chiasm.score.choice.multiple_choice import baselines, choice_item, measures, unparsed_note
 from chiasm.score.choice.predictions import Missing, answers_by_id, missing_note
 from chiasm.score.result import Score
 
@@ -41,7 +41,7 @@ def score_scienceqa(
         options = dict(zip(ascii_uppercase, map(str, problem["choices"]), strict=False))
         truth = ascii_uppercase[problem["answer"]]
         items.append(choice_item(name, name, texts[name], options, truth, _slices(problem)))
-    values = summarise(items, METRICS, COUNTS, slices=("subject", "text", "image", "context", "grade"))
+    values = summarise(items, measures(items), slices=("subject", "text", "image", "context", "grade"))
     notes = (*missing_note(texts.values()), *unparsed_note(items))
     return Score("scienceqa", "letter", values + baselines(items), tuple(items), notes)
 

@@ -10,11 +10,10 @@ from chiasm.data.records import by_id, read_json
 from chiasm.errors import ConfigError, DataError
 from chiasm.score.bootstrap import summarise
 from chiasm.score.choice.multiple_choice import (
-    COUNTS,
-    METRICS,
     baselines,
     choice_item,
     first_character,
+    measures,
     named_option,
     unparsed_note,
 )
@@ -59,7 +58,7 @@ def score_seed(
             slices["data_type"] = str(row["data_type"])
         image = str(row.get("data_id", name))
         items.append(choice_item(name, image, texts[name], options, truth, slices, _PARSERS[dialect]))
-    values = summarise(items, METRICS, COUNTS, slices=("data_type", "question_type"))
+    values = summarise(items, measures(items), slices=("data_type", "question_type"))
     notes = (*missing_note(texts.values()), *unparsed_note(items))
     return Score("seed", dialect, values + baselines(items), tuple(items), notes)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from chiasm.errors import DataError
 from chiasm.score.bootstrap import summarise
 from chiasm.score.generation.vqascore import QUESTION, Logprob, vqascore
+from chiasm.score.measure import Measure, ratio
 from chiasm.score.result import Item, Score
 
 
@@ -43,19 +44,20 @@ def score_compliance(logprob: Logprob, edits: Iterable[Edit], question: str = QU
         except DataError as error:
             raise DataError(f"edit {edit.id!r}: {error}") from None
     rows = tuple(items.values())
-    values = summarise(
-        rows,
-        {
-            "compliance": lambda sums: sums["after"] / sums["edits"],
-            "gain": lambda sums: (sums["after"] - sums["before"]) / sums["edits"],
-            "complied": lambda sums: sums["complied"] / sums["open"],
-            "kept": lambda sums: sums["kept"] / sums["with_kept"],
-        },
-        {"compliance": "edits", "gain": "edits", "complied": "open", "kept": "with_kept"},
-    )
+    values = summarise(rows, measures(rows))
     already = sum(row.statistics["open"] == 0 for row in rows)
     notes = (f"{already} edits ask for what the source picture already shows and are left out of complied.",)
     return Score("instruction compliance", question, values, rows, notes if already else ())
+
+
+def measures(items: Sequence[Item]) -> dict[str, Measure]:
+    """The metrics of `score_compliance`."""
+    return {
+        "compliance": ratio("after", "edits"),
+        "gain": Measure(lambda sums: (sums["after"] - sums["before"]) / sums["edits"], "edits"),
+        "complied": ratio("complied", "open"),
+        "kept": ratio("kept", "with_kept"),
+    }
 
 
 def _item(logprob: Logprob, edit: Edit, question: str) -> Item:

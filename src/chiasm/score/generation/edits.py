@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from chiasm.errors import DataError, ImageError
-from chiasm.score.bootstrap import Metric, summarise
+from chiasm.score.bootstrap import summarise
 from chiasm.score.generation.pixels import WINDOW, psnr, ssim_map
+from chiasm.score.measure import Measure, ratio
 from chiasm.score.result import Item, Score
 
 CHANGED = 16
@@ -87,11 +88,9 @@ def score_edits(edits: Iterable[tuple[str, np.ndarray, np.ndarray, np.ndarray]],
             statistics |= {f"{key}_sum": number if defined else 0.0, f"{key}_n": float(defined)}
         items[name] = Item(name, name, None, None, None, statistics)
     rows = tuple(items.values())
-    keys = ("iou", "dice", "inside", "covered", "ssim_outside", "ssim_inside", "psnr_outside")
-    metrics: dict[str, Metric] = {key: _mean_of(key) for key in keys}
-    values = summarise(rows, metrics, {key: f"{key}_n" for key in keys})
+    values = summarise(rows, measures(rows))
     notes = ["Where nothing was asked and nothing changed, IoU and Dice are 1."]
-    for key in keys:
+    for key in _KEYS:
         if left_out := sum(row.statistics[f"{key}_n"] == 0 for row in rows):
             notes.append(f"{key} is undefined or infinite for {left_out} of {len(rows)} edits, which it leaves out.")
     return Score("edit localisation", f"changed by more than {threshold:g} of 255", values, rows, tuple(notes))
@@ -110,5 +109,12 @@ def _numbers(before: np.ndarray, after: np.ndarray, asked: np.ndarray, threshold
     }
 
 
-def _mean_of(key: str) -> Metric:
-    return lambda sums: sums[f"{key}_sum"] / sums[f"{key}_n"]
+_KEYS = ("iou", "dice", "inside", "covered", "ssim_outside", "ssim_inside", "psnr_outside")
+
+
+def measures(items: Sequence[Item]) -> dict[str, Measure]:
+    """The metrics of `score_edits`. How little the asked region changed is neither good nor bad."""
+    found = {key: ratio(f"{key}_sum", f"{key}_n") for key in _KEYS}
+    found["ssim_inside"] = replace(found["ssim_inside"], better=None)
+    found["psnr_outside"] = replace(found["psnr_outside"], most=math.inf)
+    return found

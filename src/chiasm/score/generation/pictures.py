@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,10 @@ import numpy as np
 from chiasm.data.images import list_images, open_image
 from chiasm.data.records import paired
 from chiasm.errors import DataError
-from chiasm.score.bootstrap import Metric, summarise
+from chiasm.score.bootstrap import summarise
 from chiasm.score.generation.piqe import piqe
 from chiasm.score.generation.pixels import MS_SSIM_WEIGHTS, WINDOW, ms_ssim, psnr, ssim
+from chiasm.score.measure import Measure, ratio
 from chiasm.score.result import Item, Score
 
 
@@ -29,9 +30,7 @@ def score_pictures(generated: Path | str, references: Path | str | None = None) 
     if references is not None:
         paired([*true], [*made], references, generated)
     items = tuple(_item(name, path, true.get(name)) for name, path in sorted(made.items()))
-    keys = ("psnr", "ssim", "ms_ssim", "piqe") if references is not None else ("piqe",)
-    metrics: dict[str, Metric] = {key: _mean_of(key) for key in keys}
-    values = summarise(items, metrics, {key: f"{key}_n" for key in keys})
+    values = summarise(items, measures(items))
     notes = []
     if references is not None:
         equal = sum(item.statistics["psnr_n"] == 0 for item in items)
@@ -69,5 +68,12 @@ def _item(name: str, path: Path, reference: Path | None) -> Item:
     return Item(name, name, str(path), None, None if reference is None else str(reference), statistics)
 
 
-def _mean_of(key: str) -> Metric:
-    return lambda sums: sums[key] / sums[f"{key}_n"]
+def measures(items: Sequence[Item]) -> dict[str, Measure]:
+    """The metrics of `score_pictures`: PIQE alone, where there are no references."""
+    found = {
+        "psnr": ratio("psnr", "psnr_n", most=math.inf),
+        "ssim": ratio("ssim", "ssim_n"),
+        "ms_ssim": ratio("ms_ssim", "ms_ssim_n"),
+        "piqe": ratio("piqe", "piqe_n", "lower", most=100.0),
+    }
+    return {name: measure for name, measure in found.items() if measure.count in items[0].statistics}

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from chiasm.errors import DataError
-from chiasm.score.bootstrap import Metric, summarise
+from chiasm.score.bootstrap import summarise
+from chiasm.score.measure import Measure, means
 from chiasm.score.result import Item, Score
 
 
@@ -75,17 +76,17 @@ def score_similarity(
         Item(name, name, None, None, None, {"pictures": 1.0} | {k: float(v[i]) for k, v in columns.items()})
         for i, name in enumerate(ids)
     ]
-    metrics: dict[str, Metric] = {name: _mean_of(name) for name in columns}
     notes = ["Cosines of different embedding models are not comparable; name the model beside the number."]
     unmoved = int((columns.get("direction", np.ones(1)) == 0).sum())
     if unmoved:
         notes.append(f"{unmoved} edits changed nothing; their direction similarity counts as 0.")
-    values = summarise(items, metrics, dict.fromkeys(metrics, "pictures"))
+    values = summarise(items, measures(items))
     return Score("similarity", "cosine of given embeddings", values, tuple(items), tuple(notes))
 
 
-def _mean_of(name: str) -> Metric:
-    return lambda sums: sums[name] / sums["pictures"]
+def measures(items: Sequence[Item]) -> dict[str, Measure]:
+    """The metrics of `score_similarity`."""
+    return means((name for name in items[0].statistics if name != "pictures"), "pictures")
 
 
 def _rows(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,6 +10,7 @@ from chiasm.data.records import id_text, paired, place, records
 from chiasm.errors import DataError
 from chiasm.score.answers import normalise
 from chiasm.score.bootstrap import summarise
+from chiasm.score.measure import Measure, ratio
 from chiasm.score.result import Item, Score
 
 _TEXT_KEYS = ("id", "caption", "question", "answer", "element_type")
@@ -30,11 +32,16 @@ def score_tifa(questions: Path | str, predictions: Path | str, missing: Literal[
     for row in truth.values():
         asked[row["id"]] = asked.get(row["id"], 0) + 1
     items = tuple(_item(key, row, said.get(key), asked[row["id"]]) for key, row in truth.items())
-    accuracy = {"accuracy": lambda sums: sums["right"] / sums["questions"]}
-    values = summarise(
-        items, {"tifa": lambda sums: sums["caption_right"] / sums["caption"]}, {"tifa": "caption"}
-    ) + summarise(items, accuracy, {"accuracy": "questions"}, slices=["element_type"])
+    values = summarise(items, {"tifa": _TIFA}) + summarise(items, {"accuracy": _ACCURACY}, ["element_type"])
     return Score("tifa", "multiple choice, exact after normalisation", values, items, _notes(items, len(truth), said))
+
+
+_TIFA, _ACCURACY = ratio("caption_right", "caption"), ratio("right", "questions")
+
+
+def measures(items: Sequence[Item]) -> dict[str, Measure]:
+    """The metrics of `score_tifa`."""
+    return {"tifa": _TIFA, "accuracy": _ACCURACY}
 
 
 def _by_question(path: Path | str, text_keys: tuple[str, ...]) -> dict[str, dict[str, Any]]:

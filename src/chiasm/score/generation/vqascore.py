@@ -9,6 +9,7 @@ from typing import Any
 
 from chiasm.errors import DataError
 from chiasm.score.bootstrap import summarise
+from chiasm.score.measure import Measure, ratio
 from chiasm.score.result import Item, Score
 
 QUESTION = 'Does this figure show "{text}"? Please answer yes or no.'
@@ -58,15 +59,12 @@ def score_vqascore(logprob: Logprob, pairs: Iterable[tuple[str, Any, str]], ques
         statistics = {"pairs": 1.0, "yes": found.yes, "yes_over_no": found.yes_over_no}
         items[name] = Item(name, name, None, found.yes, text, statistics)
     rows = tuple(items.values())
-    values = summarise(
-        rows,
-        {
-            "vqascore": lambda sums: sums["yes"] / sums["pairs"],
-            "vqascore_yes_over_no": lambda sums: sums["yes_over_no"] / sums["pairs"],
-        },
-        {"vqascore": "pairs", "vqascore_yes_over_no": "pairs"},
-    )
-    return Score("vqascore", question, values, rows)
+    return Score("vqascore", question, summarise(rows, measures(rows)), rows)
+
+
+def measures(items: Sequence[Item]) -> dict[str, Measure]:
+    """The metrics of `score_vqascore`."""
+    return {"vqascore": ratio("yes", "pairs"), "vqascore_yes_over_no": ratio("yes_over_no", "pairs")}
 
 
 def vqar_score(visual: float, textual: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -12,6 +13,7 @@ from chiasm.errors import DataError
 from chiasm.score.bootstrap import summarise
 from chiasm.score.jackknife import jackknife_interval
 from chiasm.score.judgement.ratings import Rating, read_ratings
+from chiasm.score.measure import ratio
 from chiasm.score.result import Item, Score, Value
 
 Level = Literal["nominal", "ordinal", "interval"]
@@ -44,13 +46,7 @@ def score_ratings(source: Path | str | Sequence[Rating], level: Level = "ordinal
         )
         for row in ratings
     )  # fmt: skip
-    means = summarise(
-        items,
-        {"mean_rating": lambda sums: sums["rating"] / sums["ratings"]},
-        {"mean_rating": "ratings"},
-        slices=["system"],
-        seed=seed,
-    )
+    means = summarise(items, {"mean_rating": ratio("rating", "ratings", most=math.inf)}, ["system"], seed=seed)
     return Score("ratings", f"alpha, {level}", (_alpha_value(ratings, level, seed), *means), items)
 
 

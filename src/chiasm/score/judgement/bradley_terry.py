@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from chiasm.errors import DataError
-from chiasm.score.bootstrap import FEWEST_IMAGES, Metric, small_sample_level, summarise
+from chiasm.score.bootstrap import FEWEST_IMAGES, small_sample_level, summarise
 from chiasm.score.intervals import percentile_interval, resampled_sums
 from chiasm.score.judgement.ratings import Preference, read_preferences
+from chiasm.score.measure import ratio
 from chiasm.score.result import Item, Score, Value
 
 _TOLERANCE = 1e-9
@@ -67,9 +68,8 @@ def score_preferences(source: Path | str | Sequence[Preference], replicates: int
         _strength(name, point[i], spread[:, i], int(total[i].sum() + total[:, i].sum()), len(wins))
         for i, name in enumerate(systems)
     ]
-    metrics: dict[str, Metric] = {"left_share": lambda sums: sums["left"] / sums["decided"]}
     rates = [value for name in systems for value in _win_rate(name, rows, seed)]
-    shares = summarise(items, metrics, {"left_share": "decided"}, seed=seed)
+    shares = summarise(items, {"left_share": ratio("left", "decided", better=None)}, seed=seed)
     return Score("preferences", "Bradley-Terry, ties half", (*strengths, *rates, *shares), items)
 
 
@@ -85,8 +85,7 @@ def _win_rate(name: str, rows: Sequence[Preference], seed: int) -> tuple[Value, 
             won = 0.5 if row.winner is None else float(row.winner == name)
             statistics = {"games": 1.0, "won": won}
             items.append(Item(row.item, row.item, None, None, None, statistics, slices={"system": name}))
-    metric: dict[str, Metric] = {"win_rate": lambda sums: sums["won"] / sums["games"]}
-    return summarise(items, metric, {"win_rate": "games"}, slices=["system"], seed=seed)[1:]
+    return summarise(items, {"win_rate": ratio("won", "games")}, ["system"], seed=seed)[1:]
 
 
 def _strength(name: str, value: float, spread: np.ndarray, games: int, items: int) -> Value:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from chiasm.data.chat.endpoint import Ask, Reply, in_parallel
 from chiasm.errors import DataError, ParseError
 from chiasm.score.bootstrap import summarise
-from chiasm.score.judgement.cache import Ask
-from chiasm.score.judgement.endpoint import Reply
-from chiasm.score.judgement.judge import Judging, filled, in_parallel
+from chiasm.score.judgement.judge import Judging, filled
 from chiasm.score.judgement.ratings import Preference
 from chiasm.score.judgement.verdicts import parse_winner
+from chiasm.score.measure import Measure, ratio
 from chiasm.score.result import Item, Score
 
 PAIR_PROMPT = """You compare two answers about a picture.
@@ -63,11 +63,10 @@ def judge_pairs(ask: Ask, pairs: Iterable[JudgedPair], how: Judging, systems: tu
     values = summarise(
         items,
         {
-            "win_rate": lambda sums: sums["won"] / sums["parsed"],
-            "position_changed": lambda sums: sums["changed"] / sums["parsed"],
-            "unparsed": lambda sums: 1 - sums["parsed"] / sums["pairs"],
+            "win_rate": ratio("won", "parsed"),
+            "position_changed": ratio("changed", "parsed", better=None),
+            "unparsed": Measure(lambda sums: 1 - sums["parsed"] / sums["pairs"], "pairs", "lower"),
         },
-        {"win_rate": "parsed", "position_changed": "parsed", "unparsed": "pairs"},
     )
     names = {"first": systems[0], "second": systems[1], "tie": None}
     preferences = tuple(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +10,8 @@ import numpy as np
 
 from chiasm.data.records import by_id, paired, records
 from chiasm.errors import DataError
-from chiasm.score.bootstrap import Metric, summarise
+from chiasm.score.bootstrap import summarise
+from chiasm.score.measure import Measure, means
 from chiasm.score.regions.masks import boundary_f, boundary_iou, overlap
 from chiasm.score.regions.rle import decode
 from chiasm.score.result import Item, Score
@@ -35,21 +36,31 @@ def score_masks(
     said = by_id(predictions, records(predictions), "id", "mask")
     paired(true.keys(), said.keys(), truth, predictions, missing)
     items = tuple(_item(truth, predictions, key, row, said.get(key)) for key, row in true.items())
+    values = summarise(items, _BY_CATEGORY, ("category",), replicates, seed)
+    values += summarise(items, {"mIoU": _over_categories(items)}, (), replicates, seed)
+    return Score("masks", "both empty = 1", values, items, _notes(items))
+
+
+_BY_CATEGORY = {
+    **means(("IoU", "Dice", "boundary F", "boundary IoU"), "masks"),
+    "cIoU": Measure(lambda sums: sums["intersection"] / sums["union"], "masks"),
+}
+
+
+def measures(items: Sequence[Item]) -> dict[str, Measure]:
+    """The metrics of `score_masks`."""
+    return _BY_CATEGORY | {"mIoU": _over_categories(items)}
+
+
+def _over_categories(items: Sequence[Item]) -> Measure:
     names = sorted({item.slices["category"] for item in items})
 
-    def over_categories(sums: Mapping[str, np.ndarray]) -> np.ndarray:
+    def mean(sums: Mapping[str, np.ndarray]) -> np.ndarray:
         shares = np.stack([sums[f"intersection: {name}"] / sums[f"union: {name}"] for name in names])
         occurs = np.isfinite(shares)
         return np.where(occurs, shares, 0).sum(axis=0) / occurs.sum(axis=0)
 
-    def mean(statistic: str) -> Metric:
-        return lambda sums: sums[statistic] / sums["masks"]
-
-    metrics = {name: mean(name) for name in ("IoU", "Dice", "boundary F", "boundary IoU")}
-    metrics["cIoU"] = lambda sums: sums["intersection"] / sums["union"]
-    values = summarise(items, metrics, dict.fromkeys(metrics, "masks"), ("category",), replicates, seed)
-    values += summarise(items, {"mIoU": over_categories}, {"mIoU": "masks"}, (), replicates, seed)
-    return Score("masks", "both empty = 1", values, items, _notes(items))
+    return Measure(mean, "masks")
 
 
 def _item(

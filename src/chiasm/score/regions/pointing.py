@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +11,8 @@ import numpy as np
 
 from chiasm.data.records import by_id, paired, records
 from chiasm.errors import DataError
-from chiasm.score.bootstrap import Metric, summarise
+from chiasm.score.bootstrap import summarise
+from chiasm.score.measure import Measure, ratio
 from chiasm.score.regions.rle import decode
 from chiasm.score.result import Item, Score
 
@@ -86,20 +87,30 @@ def score_pointing(
     said = by_id(points, records(points), "id", "point")
     paired(regions.keys(), said.keys(), truth, points, missing)
     items = tuple(_item(truth, points, key, region, said.get(key), tolerance) for key, region in regions.items())
+    values = summarise(items, {"hit": _HIT}, ("category",), replicates, seed)
+    values += summarise(items, {"mean over categories": _over_categories(items)}, (), replicates, seed)
+    absent = sum(item.problem is not None for item in items)
+    notes = (f"{absent} of {len(items)} rows have no point and count as wrong.",) if absent else ()
+    return Score("pointing", f"within {tolerance:g} pixels", values, items, notes)
+
+
+_HIT = ratio("hit", "points")
+
+
+def measures(items: Sequence[Item]) -> dict[str, Measure]:
+    """The metrics of `score_pointing`."""
+    return {"hit": _HIT, "mean over categories": _over_categories(items)}
+
+
+def _over_categories(items: Sequence[Item]) -> Measure:
     categories = sorted({item.slices["category"] for item in items})
 
-    def over_categories(sums: Mapping[str, np.ndarray]) -> np.ndarray:
+    def mean(sums: Mapping[str, np.ndarray]) -> np.ndarray:
         shares = np.stack([sums[f"hits: {name}"] / sums[f"points: {name}"] for name in categories])
         defined = np.isfinite(shares)
         return np.where(defined, shares, 0).sum(axis=0) / defined.sum(axis=0)
 
-    hit: dict[str, Metric] = {"hit": lambda sums: sums["hit"] / sums["points"]}
-    mean: dict[str, Metric] = {"mean over categories": over_categories}
-    values = summarise(items, hit, {"hit": "points"}, ("category",), replicates, seed)
-    values += summarise(items, mean, {"mean over categories": "points"}, (), replicates, seed)
-    absent = sum(item.problem is not None for item in items)
-    notes = (f"{absent} of {len(items)} rows have no point and count as wrong.",) if absent else ()
-    return Score("pointing", f"within {tolerance:g} pixels", values, items, notes)
+    return Measure(mean, "points")
 
 
 def _item(

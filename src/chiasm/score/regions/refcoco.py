@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,8 +13,9 @@ from chiasm.data.box_text import DIALECTS, codec
 from chiasm.data.boxes import giou_matrix, iou_matrix
 from chiasm.data.records import by_id, paired, records
 from chiasm.errors import DataError, ParseError
-from chiasm.score.bootstrap import Metric, summarise
+from chiasm.score.bootstrap import summarise
 from chiasm.score.location import location_cause, size_class
+from chiasm.score.measure import Measure, ratio
 from chiasm.score.regions.masks import overlap
 from chiasm.score.regions.refcoco_files import UNIT_NAMES, UNITS, Expression, Unit, read_expressions
 from chiasm.score.regions.rle import decode
@@ -68,16 +69,7 @@ def score_refcoco(
         score_one(f"{predictions}: {unit} {key}", key, expression, answers.get(key), box_order, text_dialect)
         for key, expression in truth.items()
     )
-    metrics: dict[str, Metric] = {name: _share(statistic) for name, statistic in _PER_EXPRESSION.items()}
-    if masks:
-        metrics = {name: metric for name, metric in metrics.items() if name != "mean IoU"}
-        metrics |= {"mIoU": _share("iou"), "cIoU": lambda sums: sums["intersection"] / sums["union"]}
-    else:
-        metrics |= {"mean GIoU": _share("giou"), "centre hit": _share("centre")}
-    metrics["unparsed"] = _share("unparsed")
-    values = summarise(
-        items, metrics, dict.fromkeys(metrics, "expressions"), ("split", "size", "category"), replicates, seed
-    )
+    values = summarise(items, measures(items), ("split", "size", "category"), replicates, seed)
     return Score(
         "refcoco",
         f"one prediction a {UNIT_NAMES[unit]}; continuous IoU",
@@ -94,8 +86,18 @@ def _unit(path: Path | str, row: Mapping[str, Any]) -> Unit:
     raise DataError(f"{path}: predictions need a key {', '.join(UNITS[:-1])} or {UNITS[-1]}; found {', '.join(row)}")
 
 
-def _share(statistic: str) -> Metric:
-    return lambda sums: sums[statistic] / sums["expressions"]
+def measures(items: Sequence[Item]) -> dict[str, Measure]:
+    """The metrics of `score_refcoco`, for boxes or for masks."""
+    found = {name: ratio(statistic, "expressions") for name, statistic in _PER_EXPRESSION.items()}
+    if any("union" in item.statistics for item in items):
+        del found["mean IoU"]
+        found["mIoU"] = ratio("iou", "expressions")
+        found["cIoU"] = Measure(lambda sums: sums["intersection"] / sums["union"], "expressions")
+    else:
+        found["mean GIoU"] = ratio("giou", "expressions")
+        found["centre hit"] = ratio("centre", "expressions")
+    found["unparsed"] = ratio("unparsed", "expressions", "lower")
+    return found
 
 
 def _box_item(

@@ -9,7 +9,8 @@ from math import comb
 import numpy as np
 
 from chiasm.errors import ConfigError, DataError
-from chiasm.score.bootstrap import Metric, summarise
+from chiasm.score.bootstrap import summarise
+from chiasm.score.measure import Measure, ratio
 from chiasm.score.result import Item, Score, Value
 from chiasm.score.retrieval.ranks import ranks_in_columns, ranks_in_rows
 
@@ -88,17 +89,11 @@ def _score(
             "text_to_image", "text", text_ranks, images_of_text, lambda text: str(images_of_text[text][0]), cutoffs
         ),
     ]
-    metrics = {
-        f"{direction}.{name}": _mean_of(f"{direction}.{name}", f"{direction}.queries")
-        for direction in ("image_to_text", "text_to_image")
-        for name in _names(cutoffs)
-    }
-    counts = {name: f"{name.split('.')[0]}.queries" for name in metrics}
     baselines = (
         *_baselines("image_to_text", texts_of_image, len(images_of_text), cutoffs),
         *_baselines("text_to_image", images_of_text, len(texts_of_image), cutoffs),
     )
-    return Score("retrieval", _TIES, (*summarise(items, metrics, counts), *baselines), tuple(items))
+    return Score("retrieval", _TIES, (*summarise(items, measures(items)), *baselines), tuple(items))
 
 
 def _partners(positives: np.ndarray, images: int, texts: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -157,8 +152,10 @@ def _names(cutoffs: Sequence[int]) -> list[str]:
     return [*(f"{name}@{k}" for name in ("hit", "recall") for k in cutoffs), "map", "mrr"]
 
 
-def _mean_of(name: str, queries: str) -> Metric:
-    return lambda sums: sums[name] / sums[queries]
+def measures(items: Sequence[Item]) -> dict[str, Measure]:
+    """The metrics of both directions."""
+    names = dict.fromkeys(name for item in items for name in item.statistics if not name.endswith(".queries"))
+    return {name: ratio(name, f"{name.split('.')[0]}.queries") for name in names}
 
 
 def _baselines(

@@ -10,7 +10,8 @@ import numpy as np
 
 from chiasm.data.records import by_id, paired, records
 from chiasm.errors import ConfigError, DataError
-from chiasm.score.bootstrap import Metric, summarise
+from chiasm.score.bootstrap import summarise
+from chiasm.score.measure import Measure, means
 from chiasm.score.result import Item, Score
 from chiasm.score.retrieval.measures import (
     area_under_precision_recall,
@@ -115,14 +116,12 @@ def _item(
 def _score(items: Sequence[Item], notes: list[str]) -> Score:
     if all(item.statistics["map"] == 0 for item in items):
         notes.append("No query found anything relevant: are the document names of both files the same?")
-    names = [name for name in items[0].statistics if name != "queries"]
-    metrics = {name: _mean_of(name) for name in names}
-    values = summarise(items, metrics, dict.fromkeys(metrics, "queries"))
-    return Score("ranking", "trec_eval", values, tuple(items), tuple(notes))
+    return Score("ranking", "trec_eval", summarise(items, measures(items)), tuple(items), tuple(notes))
 
 
-def _mean_of(name: str) -> Metric:
-    return lambda sums: sums[name] / sums["queries"]
+def measures(items: Sequence[Item]) -> dict[str, Measure]:
+    """The metrics of `score_run` and `score_relevance`."""
+    return means((name for name in items[0].statistics if name != "queries"), "queries")
 
 
 def _gains(values: object, where: str) -> np.ndarray:

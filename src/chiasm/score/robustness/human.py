@@ -12,6 +12,7 @@ from chiasm.errors import DataError
 from chiasm.score.answers import Dialect, match, normalise
 from chiasm.score.bootstrap import summarise
 from chiasm.score.jackknife import jackknife_interval
+from chiasm.score.measure import means
 from chiasm.score.result import Item, Score, Value
 from chiasm.score.robustness.rank_correlation import kendall, spearman
 
@@ -62,23 +63,14 @@ def score_human_consistency(
             "human": leave_one_out(answers[name], dialect),
         }
         items.append(Item(name, images[name] if images else name, None, None, list(answers[name]), statistics))
-    means = summarise(
-        items,
-        {
-            "agreement": lambda sums: sums["agreement"] / sums["items"],
-            "human": lambda sums: sums["human"] / sums["items"],
-            "model": lambda sums: sums["model"] / sums["items"],
-        },
-        dict.fromkeys(("agreement", "human", "model"), "items"),
-        seed=seed,
-    )
+    shares = summarise(items, means(("agreement", "human", "model"), "items"), seed=seed)
     correlations = (_correlation("spearman", spearman, items, seed), _correlation("kendall", kendall, items, seed))
     notes = []
     if len(usable) < len(answers):
         notes.append(f"{len(answers) - len(usable)} items with fewer than two human answers are left out.")
     if correlations[0].value is None:
         notes.append("All items have the same agreement or the same score, so there is no rank correlation.")
-    return Score("human consistency", dialect, correlations + means, tuple(items), tuple(notes))
+    return Score("human consistency", dialect, correlations + shares, tuple(items), tuple(notes))
 
 
 def _correlation(name: str, of: Callable[[np.ndarray, np.ndarray], float], items: Sequence[Item], seed: int) -> Value:

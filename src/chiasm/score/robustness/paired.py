@@ -13,7 +13,8 @@ import numpy as np
 from chiasm.data.records import by_id, place, records
 from chiasm.errors import DataError
 from chiasm.score.answers import normalise
-from chiasm.score.bootstrap import Metric, summarise
+from chiasm.score.bootstrap import summarise
+from chiasm.score.measure import Measure, ratio
 from chiasm.score.paired_tests import holm
 from chiasm.score.pairs import Gap, Pair
 from chiasm.score.result import Item, Score, Value
@@ -29,9 +30,8 @@ class Robustness:
     p_adjusted: Mapping[str, float]
 
 
-def mean_score(sums: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The metric of runs read by `read_run`: the mean of the items' scores."""
-    return sums["score"] / sums["items"]
+MEAN_SCORE = ratio("score", "items", most=math.inf)
+"""The measure of runs read by `read_run`."""
 
 
 def read_run(path: Path | str) -> Score:
@@ -55,14 +55,14 @@ def read_run(path: Path | str) -> Score:
 def score_robustness(
     clean: Score,
     perturbed: Mapping[str, Score],
-    metric: Metric = mean_score,
+    measure: Measure = MEAN_SCORE,
     permutations: int = 10_000,
     replicates: int = 2000,
     seed: int = 0,
 ) -> Robustness:
     """Compare a run with runs of the same items under named perturbations ("paraphrase", "blur", ...).
 
-    * drop: `metric` of the clean run minus that of the perturbed one, by exact McNemar where each picture has one
+    * drop: `measure` of the clean run minus that of the perturbed one, by exact McNemar where each picture has one
       item that is right or wrong, else by flipping the signs of whole pictures' differences;
     * flip_rate: share of items whose answer changed, in words; an answer that is unparsed in one run only has changed;
     * lost and gained: share of items that scored lower, and higher, than without the perturbation.
@@ -78,30 +78,29 @@ def score_robustness(
     for name, run in perturbed.items():
         pair = Pair.of("the clean run", clean, name, run)
         notes += pair.notes
-        gap = pair.gap(metric, np.arange(len(pair.items)), permutations=permutations, replicates=replicates, seed=seed)
+        gap = pair.gap(measure, np.arange(len(pair.items)), permutations, replicates, seed)
         if gap is None:
-            raise DataError(f"the metric is undefined on the common items of the clean run and {name}")
+            raise DataError(f"the measure is undefined on the common items of the clean run and {name}")
         gaps[name] = gap
-        flips += _flips(name, pair, run, metric)
+        flips += _flips(name, pair, run, measure)
     p_adjusted = dict(zip(gaps, holm([gap.p for gap in gaps.values()]), strict=True))
     drops = tuple(
         Value("drop", gap.difference, gap.items, gap.ci_low, gap.ci_high, gap.test, ("perturbation", name))
         for name, gap in gaps.items()
     )
-    shares: dict[str, Metric] = {
-        "flip_rate": lambda sums: sums["flipped"] / sums["answered"],
-        "lost": lambda sums: sums["lost"] / sums["items"],
-        "gained": lambda sums: sums["gained"] / sums["items"],
+    shares = {
+        "flip_rate": ratio("flipped", "answered", "lower"),
+        "lost": ratio("lost", "items", "lower"),
+        "gained": ratio("gained", "items"),
     }
-    counts = {"flip_rate": "answered", "lost": "items", "gained": "items"}
-    found = summarise(flips, shares, counts, slices=["perturbation"], replicates=replicates, seed=seed)
+    found = summarise(flips, shares, ["perturbation"], replicates, seed)
     values = drops + tuple(value for value in found if value.slice is not None)
     return Robustness(Score("robustness", clean.dialect, values, tuple(flips), tuple(notes)), gaps, p_adjusted)
 
 
-def _flips(name: str, pair: Pair, run: Score, metric: Metric) -> list[Item]:
-    before = pair.first.evaluate(metric, pair.first.values)
-    after = pair.second.evaluate(metric, pair.second.values)
+def _flips(name: str, pair: Pair, run: Score, measure: Measure) -> list[Item]:
+    before = pair.first.evaluate(measure.of, pair.first.values)
+    after = pair.second.evaluate(measure.of, pair.second.values)
     others = {item.id: item for item in run.items}
     items = []
     for item, clean_score, perturbed_score in zip(pair.items, before, after, strict=True):

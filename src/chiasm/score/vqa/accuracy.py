@@ -9,12 +9,13 @@ from chiasm.data.records import paired, records
 from chiasm.errors import ConfigError
 from chiasm.score.answers import normalise
 from chiasm.score.bootstrap import summarise
+from chiasm.score.measure import Measure, ratio
 from chiasm.score.result import Item, Score
 from chiasm.score.vqa.annotations import Annotation, read_annotations
 from chiasm.score.vqa.answers_file import Missing, answers_of
 from chiasm.score.vqa.normalise import Cached
 from chiasm.score.vqa.prompts import named_by_image, ocr_note, with_question_ids
-from chiasm.score.vqa.questions import EMPTY_ANSWER, NO_PREDICTION, per_question, problem_of, unanswered
+from chiasm.score.vqa.questions import EMPTY_ANSWER, NO_PREDICTION, problem_of, unanswered
 from chiasm.score.vqa.soft_accuracy import BY_EQUALITY, DIALECTS, Dialect, Judge, Verdict
 
 PEOPLE = 10
@@ -87,13 +88,18 @@ def _score(
             for question, verdict in zip(truth, verdicts, strict=True)
         ]
     )
-    metrics = {"accuracy": per_question("score")}
-    if without_ids:
-        metrics["accuracy_with_answer_ids"] = per_question("score_with_answer_ids")
     keys = [key for key in ("answer_type", "question_type") if any(key in item.slices for item in items)]
-    values = summarise(items, metrics, dict.fromkeys(metrics, "questions"), keys, replicates)
+    values = summarise(items, measures(items), keys, replicates)
     notes = _notes(truth, items, dialect, without_ids)
     return Score("vqa", dialect, values, items, tuple(notes if note is None else [*notes, note]))
+
+
+def measures(items: Sequence[Item]) -> dict[str, Measure]:
+    """The metrics of `score_vqa`."""
+    found = {"accuracy": ratio("score", "questions")}
+    if any("score_with_answer_ids" in item.statistics for item in items):
+        found["accuracy_with_answer_ids"] = ratio("score_with_answer_ids", "questions")
+    return found
 
 
 def _item(question: Annotation, said: str | None, verdict: Verdict | None, without_ids: bool, light: Cached) -> Item:

@@ -8,10 +8,11 @@ from pathlib import Path
 from chiasm.data.records import paired
 from chiasm.errors import DataError
 from chiasm.score.bootstrap import summarise
+from chiasm.score.measure import Measure, means
 from chiasm.score.result import Item, Score
 from chiasm.score.vqa.answers_file import Missing, read_answers
 from chiasm.score.vqa.entries import question_rows
-from chiasm.score.vqa.questions import per_question, problem_of, unanswered
+from chiasm.score.vqa.questions import problem_of, unanswered
 
 THRESHOLD = 0.5
 
@@ -51,15 +52,19 @@ def score_anls(
     answers = read_answers(predictions)
     paired(list(rows), answers, questions, predictions, missing)
     items = tuple([_item(name, row, answers.get(name), questions) for name, row in rows.items()])
-    metrics = {name: per_question(name) for name in ("anls", "anls_paper", "exact")}
     keys = [key for key in ("question_type", "answer_type") if any(key in item.slices for item in items)]
-    values = summarise(items, metrics, dict.fromkeys(metrics, "questions"), keys, replicates)
+    values = summarise(items, measures(items), keys, replicates)
     at_threshold = sum(item.statistics["anls"] != item.statistics["anls_paper"] for item in items)
     note = (
         "A similarity below .5 counts as 0. Exactly .5 stays in the official rule and is 0 in the paper's: "
         f"{at_threshold} of {len(items)} answers."
     )
     return Score("anls", "official", values, items, (note, *unanswered(items)))
+
+
+def measures(items: Sequence[Item]) -> dict[str, Measure]:
+    """The metrics of `score_anls`."""
+    return means(("anls", "anls_paper", "exact"), "questions")
 
 
 def _item(name: str, row: dict, said: str | None, path: Path | str) -> Item:

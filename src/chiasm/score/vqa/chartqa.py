@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,10 @@ import numpy as np
 from chiasm.data.records import place, records
 from chiasm.errors import ConfigError, DataError
 from chiasm.score.bootstrap import Metric, summarise
+from chiasm.score.measure import Measure, ratio
 from chiasm.score.result import Item, Score
 from chiasm.score.vqa.answers_file import Missing, numbered, read_answers_to
-from chiasm.score.vqa.questions import per_question, problem_of, unanswered
+from chiasm.score.vqa.questions import problem_of, unanswered
 
 TOLERANCE = 0.05
 RULES = ("strict", "lenient")
@@ -58,18 +59,31 @@ def score_chartqa(
     if not parts:
         raise ConfigError("ChartQA needs at least one part, such as human or augmented")
     items = tuple([item for part, files in parts.items() for item in _items(part, *files, missing)])
-    metrics = {f"relaxed_accuracy.{rule}": per_question(rule) for rule in RULES}
-    values = summarise(items, metrics, dict.fromkeys(metrics, "questions"), ["part"], replicates)
-    if len(parts) > 1:
-        means = {f"relaxed_accuracy.{rule}.mean_of_parts": _mean_of_parts(rule, list(parts)) for rule in RULES}
-        values += summarise(items, means, dict.fromkeys(means, "questions"), replicates=replicates)
+    values = summarise(items, _accuracies(), ["part"], replicates)
+    values += summarise(items, _means_of_parts(items), replicates=replicates)
     format_only = sum(item.slices["outcome"] == "format only" for item in items)
     note = f"{format_only} of {len(items)} answers are wrong by the strict rule only for their format."
     return Score("chartqa", "strict and lenient", values, items, (note, *unanswered(items)))
 
 
-def _mean_of_parts(rule: str, parts: list[str]) -> Metric:
-    return lambda sums: np.mean([sums[f"{rule}.{part}"] / sums[f"questions.{part}"] for part in parts], axis=0)
+def measures(items: Sequence[Item]) -> dict[str, Measure]:
+    """The metrics of `score_chartqa`."""
+    return _accuracies() | _means_of_parts(items)
+
+
+def _accuracies() -> dict[str, Measure]:
+    return {f"relaxed_accuracy.{rule}": ratio(rule, "questions") for rule in RULES}
+
+
+def _means_of_parts(items: Sequence[Item]) -> dict[str, Measure]:
+    parts = sorted({item.slices["part"] for item in items})
+    if len(parts) < 2:
+        return {}
+
+    def mean(rule: str) -> Metric:
+        return lambda sums: np.mean([sums[f"{rule}.{part}"] / sums[f"questions.{part}"] for part in parts], axis=0)
+
+    return {f"relaxed_accuracy.{rule}.mean_of_parts": Measure(mean(rule), "questions") for rule in RULES}
 
 
 def _items(part: str, questions: Path | str, predictions: Path | str, missing: Missing) -> list[Item]:

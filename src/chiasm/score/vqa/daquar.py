@@ -10,10 +10,11 @@ from pathlib import Path
 
 from chiasm.errors import DataError
 from chiasm.score.bootstrap import summarise
+from chiasm.score.measure import Measure, means
 from chiasm.score.result import Item, Score, Value
 from chiasm.score.vqa.answers_file import Missing, numbered, read_answers_to
 from chiasm.score.vqa.entries import read_text
-from chiasm.score.vqa.questions import per_question, problem_of, unanswered
+from chiasm.score.vqa.questions import problem_of, unanswered
 from chiasm.score.vqa.wordnet import WordNet, find_wordnet
 
 THRESHOLDS = (0.9, 0.0)
@@ -88,8 +89,7 @@ def score_daquar(
             for name, triple, answer in zip(numbered(asked), triples, answers, strict=True)
         ]
     )
-    metrics = {name: per_question(name) for name in likenesses}
-    values = summarise(items, metrics, dict.fromkeys(metrics, "questions"), ["question_type"], replicates)
+    values = summarise(items, measures(items), ["question_type"], replicates)
     notes = []
     if wordnet is None:
         absent = [Value(f"wups@{threshold}", None, 0, method="absent: no WordNet") for threshold in THRESHOLDS]
@@ -99,6 +99,11 @@ def score_daquar(
             "its folder in WNSEARCHDIR."
         )
     return Score("daquar", "official", values, items, (*notes, *unanswered(items)))
+
+
+def measures(items: Sequence[Item]) -> dict[str, Measure]:
+    """The metrics of `score_daquar`: WUPS only where there was a WordNet."""
+    return means((name for name in items[0].statistics if name != "questions"), "questions")
 
 
 def _item(name: str, triple: Triple, answer: str | None, likenesses: dict[str, Likeness]) -> Item:

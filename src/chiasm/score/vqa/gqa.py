@@ -10,8 +10,9 @@ from typing import Any, Literal, get_args
 
 from chiasm.data.records import paired, read_json
 from chiasm.errors import ConfigError, DataError
-from chiasm.score.bootstrap import Metric, summarise
-from chiasm.score.result import Item, Score, Value
+from chiasm.score.bootstrap import summarise
+from chiasm.score.measure import Measure, ratio
+from chiasm.score.result import Item, Score
 from chiasm.score.vqa.answers_file import Missing, read_answers
 from chiasm.score.vqa.gqa_distribution import distribution
 from chiasm.score.vqa.questions import problem_of, unanswered
@@ -97,7 +98,9 @@ def score_gqa(
             f"Consistency is left out: {len(unknown)} entailed questions are not in {questions} or not predicted; it "
             "needs the file of all questions and predictions for them."
         )
-    values = _summary(items, has_scope=scope is not None, has_consistency=not unknown, replicates=replicates)
+    values = summarise(items, measures(items), replicates=replicates)
+    sliced = summarise(items, {"accuracy": _ACCURACY}, _SLICES, replicates)
+    values += tuple(value for value in sliced if value.slice is not None)
     groups = [(asked[name].get("groups") or {}).get("global") for name in balanced]
     distance = distribution(
         groups,
@@ -108,25 +111,23 @@ def score_gqa(
     return Score("gqa", dialect, (*values, distance), tuple(items), (*notes, *unanswered(items)))
 
 
-def _summary(items: Sequence[Item], has_scope: bool, has_consistency: bool, replicates: int) -> tuple[Value, ...]:
-    metrics: dict[str, Metric] = {
-        "accuracy": lambda sums: sums["right"] / sums["questions"],
-        "binary": lambda sums: sums["binary_right"] / sums["binary"],
-        "open": lambda sums: sums["open_right"] / sums["open"],
+_ACCURACY = ratio("right", "questions")
+_SLICES = ("structural_type", "semantic_type", "words", "steps")
+
+
+def measures(items: Sequence[Item]) -> dict[str, Measure]:
+    """The metrics of `score_gqa` that are functions of sums, which the distribution is not."""
+    known = {name for item in items for name in item.statistics}
+    found = {
+        "accuracy": _ACCURACY,
+        "binary": ratio("binary_right", "binary"),
+        "open": ratio("open_right", "open"),
+        "validity": ratio("valid", "questions"),
+        "plausibility": ratio("plausible", "questions"),
+        "consistency": ratio("consistency", "entailing"),
     }
-    counts = {"accuracy": "questions", "binary": "binary", "open": "open"}
-    if has_scope:
-        metrics["validity"] = lambda sums: sums["valid"] / sums["questions"]
-        metrics["plausibility"] = lambda sums: sums["plausible"] / sums["questions"]
-        counts |= {"validity": "questions", "plausibility": "questions"}
-    if has_consistency:
-        metrics["consistency"] = lambda sums: sums["consistency"] / sums["entailing"]
-        counts["consistency"] = "entailing"
-    overall = summarise(items, metrics, counts, replicates=replicates)
-    accuracy = {"accuracy": metrics["accuracy"]}
-    keys = ("structural_type", "semantic_type", "words", "steps")
-    sliced = summarise(items, accuracy, counts, keys, replicates)
-    return overall + tuple(value for value in sliced if value.slice is not None)
+    needs = {"validity": "valid", "plausibility": "plausible", "consistency": "entailing"}
+    return {name: measure for name, measure in found.items() if needs.get(name, "right") in known}
 
 
 def _correctness(question: Mapping[str, Any], right: bool) -> dict[str, float]:

@@ -1,19 +1,13 @@
-"""What the scorers of this family share: means over questions, and questions that got no answer."""
+"""What the scorers of this family share: questions that got no answer."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chiasm.score.bootstrap import Metric
 from chiasm.score.result import Item
 
 NO_PREDICTION = "no prediction"
 EMPTY_ANSWER = "empty answer"
-
-
-def per_question(statistic: str) -> Metric:
-    """The mean of a statistic over the questions."""
-    return lambda sums: sums[statistic] / sums["questions"]
 
 
 def problem_of(said: str | None) -> str | None:
