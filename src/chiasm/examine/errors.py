@@ -7,26 +7,19 @@ all of them gives the statistics of a perfect row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from chiasm.examine.priors import ObjectPriors
-from chiasm.score.answers import match, wrong_answer_cause, yes_or_no
+from chiasm.score.answers import match, yes_or_no
 from chiasm.score.captions import match_caption
 from chiasm.score.detection import match_objects
+from chiasm.score.faults.priors import ObjectPriors
+from chiasm.score.faults.wrong_answer import wrong_answer_cause
 from chiasm.score.grounding import THRESHOLDS, score_grounding
 from chiasm.score.location import location_cause, miss_cause, size_class
 from chiasm.score.names import Names
 from chiasm.types import Answer, Box, Detection, Example, Object, Question, Reference
 
-KINDS: Mapping[str, str] = {
-    "hallucination": "names an object that is not there",
-    "missed_object": "does not see an object that is there",
-    "wrong_location": "names the right object in the wrong place",
-    "wrong_answer": "answers the question wrongly",
-    "wrong_scene": "takes the place for another",
-    "unparsed": "gives no output that can be read",
-}
 NO_PICTURE = "no picture"
 """The parse rule of an output that stands for a picture that could not be opened."""
 
@@ -98,7 +91,7 @@ def judge_answer(said: Answer, question: Question, with_substring: bool = False)
         }
     if said.problem is not None:
         return _unparsed(said, got, perfect)
-    kind, cause = "wrong_answer", wrong_answer_cause(text, question.answers)
+    kind, (cause, _) = "wrong_answer", wrong_answer_cause(text, question.answers)
     if there is not None and claimed is None:
         kind, cause = "unparsed", "neither yes nor no"
     elif there is not None and claimed is not there:

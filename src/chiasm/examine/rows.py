@@ -17,8 +17,8 @@ from chiasm.examine.errors import (
     judge_grounding,
     judge_scene,
 )
-from chiasm.examine.priors import ObjectPriors
 from chiasm.examine.run_folder import Row
+from chiasm.score.faults.priors import ObjectPriors
 from chiasm.score.location import size_class
 from chiasm.score.names import Names
 from chiasm.types import Answer, Box, Detection, Example, Object, Question, Reference

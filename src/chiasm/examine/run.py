@@ -19,10 +19,10 @@ import chiasm
 from chiasm.data.images import open_image
 from chiasm.errors import ImageError, RunError
 from chiasm.examine.errors import NO_PICTURE
-from chiasm.examine.priors import ObjectPriors
 from chiasm.examine.rows import Picture, Scorer
 from chiasm.examine.run_folder import IMAGES, Row, RunFolder, read_rows
 from chiasm.examine.summary import summarise
+from chiasm.score.faults.priors import ObjectPriors
 from chiasm.score.names import Names
 from chiasm.tasks.see import Detector, Language, SceneClassifier
 from chiasm.types import Answer, Dataset, Detection, Example, as_path

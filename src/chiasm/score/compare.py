@@ -45,7 +45,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class Found:
     """A gap and what it is a gap of."""
 
     first: str
@@ -81,7 +81,7 @@ def compare(
     if len(scores) < 2:
         raise DataError(f"comparing takes two scores or more, got {len(scores)}")
     ranking = {name: measure for name, measure in measures.items() if measure.better is not None}
-    found: list[_Found] = []
+    found: list[Found] = []
     notes: list[str] = []
     for first, second in combinations(scores, 2):
         pair = Pair.of(first, scores[first], second, scores[second])
@@ -93,15 +93,19 @@ def compare(
             for name, measure in ranking.items():
                 gap = pair.gap(measure, chosen, permutations, replicates, seed)
                 if gap is not None:
-                    found.append(_Found(first, second, name, where, measure.better == "lower", gap))
+                    found.append(Found(first, second, name, where, measure.better == "lower", gap))
                 elif where is None:
                     notes.append(f"{name} has no value for {first} or {second}: left out")
+    return Comparison(judged(found, margin), tuple(dict.fromkeys(notes)))
+
+
+def judged(found: Sequence[Found], margin: float | None = None) -> tuple[Difference, ...]:
+    """What follows from each gap, corrected for all of them."""
     adjusted = holm([one.gap.p for one in found])
-    differences = [_judged(one, p, margin, found) for one, p in zip(found, adjusted, strict=True)]
-    return Comparison(tuple(differences), tuple(dict.fromkeys(notes)))
+    return tuple(_judged(one, p, margin, found) for one, p in zip(found, adjusted, strict=True))
 
 
-def _judged(one: _Found, p: float, margin: float | None, found: Sequence[_Found]) -> Difference:
+def _judged(one: Found, p: float, margin: float | None, found: Sequence[Found]) -> Difference:
     verdict = _verdict(one.gap, p, one.lower_is_better, margin)
     agreeing = _agreeing(one, found)
     sentence = _sentence(one, p, verdict, margin, agreeing, len(found))
@@ -109,7 +113,7 @@ def _judged(one: _Found, p: float, margin: float | None, found: Sequence[_Found]
 
 
 def _sentence(
-    one: _Found, p: float, verdict: Verdict, margin: float | None, agreeing: tuple[int, int] | None, comparisons: int
+    one: Found, p: float, verdict: Verdict, margin: float | None, agreeing: tuple[int, int] | None, comparisons: int
 ) -> str:
     """The winner comes first, and the difference is the first named minus the second."""
     gap, where = one.gap, "" if one.slice is None else f" where {one.slice[0]} is {one.slice[1]}"
@@ -145,7 +149,7 @@ def _verdict(gap: Gap, p: float, lower_is_better: bool, margin: float | None) ->
     return "equivalent" if -margin < gap.ci90_low and gap.ci90_high < margin else "not told apart"
 
 
-def _agreeing(overall: _Found, found: Sequence[_Found]) -> tuple[int, int] | None:
+def _agreeing(overall: Found, found: Sequence[Found]) -> tuple[int, int] | None:
     if overall.slice is not None:
         return None
     asked = (overall.first, overall.second, overall.metric)

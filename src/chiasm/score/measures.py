@@ -26,6 +26,8 @@ _MODULES: Mapping[str, str] = {
     "pairs": "choice.pairs",
     "winoground": "choice.contrast",
     "sugarcrepe": "choice.contrast",
+    "coco-bbox": "regions.coco_items",
+    "coco-segm": "regions.coco_items",
     "masks": "regions.mask_files",
     "pointing": "regions.pointing",
     "refcoco": "regions.refcoco",
@@ -44,8 +46,8 @@ _MODULES: Mapping[str, str] = {
 def measures_of(score: Score) -> dict[str, Measure]:
     """Every metric of `score` that is a function of sums over its items.
 
-    Raises DataError for a score without items, and for a task whose numbers are no such functions (COCO's average
-    precision, FID, agreement of raters).
+    COCO's average precision is none; its precision and recall at IoU .5 stand for it. Raises DataError for a score
+    without items, and for a task whose numbers are all of another kind (FID, agreement of raters).
     """
     if score.task not in _MODULES:
         raise DataError(f"the numbers of {score.task} are no functions of sums over items")

@@ -30,7 +30,7 @@ class Item:
 
     `image` is what intervals are clustered by. `statistics` are the item's sufficient statistics: their sums give
     every metric of the task. `rule` is the parse rule that fired; `problem` says why there is no parsed prediction,
-    which counts as wrong.
+    which counts as wrong. `prompt` is what was asked, empty where every picture is asked the same.
     """
 
     id: str
@@ -42,6 +42,7 @@ class Item:
     rule: str = "as is"
     problem: str | None = None
     slices: Mapping[str, str] = field(default_factory=dict)
+    prompt: str = ""
 
 
 @dataclass(frozen=True, slots=True)

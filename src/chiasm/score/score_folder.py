@@ -28,9 +28,15 @@ IDENTITY = ("kind", "task", "dialect", "options", "inputs")
 
 
 def write_score(
-    folder: Path | str, score: Score, inputs: Mapping[str, Path | str], options: Mapping[str, Any] | None = None
+    folder: Path | str,
+    score: Score,
+    inputs: Mapping[str, Path | str],
+    options: Mapping[str, Any] | None = None,
+    command: str | None = None,
 ) -> None:
     """Write `score`, made from the files `inputs` ({"predictions": path, ...}) with `options`, whole or not at all.
+
+    `command` is the command line that makes the same score again, for reports to show.
 
     summary.json is written last and makes the folder valid. Writing the score of the same inputs again replaces it.
     Raises RunError if the folder holds anything else of that name, or if an item or value can't be written as JSON, and
@@ -45,7 +51,8 @@ def write_score(
         "dialect": score.dialect,
         "options": dict(options or {}),
         "inputs": {role: _fingerprint(path) for role, path in inputs.items()},
-        "paths": {role: str(path) for role, path in inputs.items()},
+        "paths": {role: str(Path(path).absolute()) for role, path in inputs.items()},
+        "command": command,
         "versions": {"python": platform.python_version(), "numpy": np.__version__},
     }
     texts = {
@@ -96,6 +103,18 @@ def read_score(folder: Path | str) -> Score:
     if len(score.items) != summed["items"]:
         raise RunError(f"{folder} is damaged: {len(score.items)} of {summed['items']} items; score again")
     return score
+
+
+def input_path(folder: Path | str, role: str) -> Path:
+    """The file that was scored in this role, for those who must read it again. Raises RunError if it is gone or has
+    changed since."""
+    manifest = read_json(Path(folder) / MANIFEST)
+    path = Path(manifest["paths"][role])
+    if not path.exists():
+        raise RunError(f"{folder} was scored from {path}, which is no longer there")
+    if _fingerprint(path) != manifest["inputs"][role]:
+        raise RunError(f"{path} has changed since it was scored into {folder}; score it again")
+    return path
 
 
 def _refuse_other_run(folder: Path, manifest: Mapping[str, Any]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from chiasm.score.location import location_cause, miss_cause
+from chiasm.score.measure import Measure, ratio
 from chiasm.score.regions.coco_files import Kind, Regions, Truth
 from chiasm.score.regions.coco_matching import SIZE_LIMITS, SIZES
 from chiasm.score.regions.coco_reasons import FOUND, IGNORED, MISLOCATED, MISSED, Reasons
@@ -71,6 +73,11 @@ def items(truth: Truth, detections: Regions, reasons: Reasons, kind: Kind) -> tu
             )
         )
     return tuple(rows)
+
+
+def measures(rows: Sequence[Item]) -> dict[str, Measure]:
+    """Precision and recall at IoU .5 over all detections, which unlike average precision are functions of sums."""
+    return {"precision@.5": ratio(FOUND, "detections"), "recall@.5": ratio(FOUND, "objects")}
 
 
 def _true(truth: Truth, boxes: list[Box], index: int) -> dict[str, Any] | None:
