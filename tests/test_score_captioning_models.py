@@ -44,7 +44,7 @@ def test_vocabulary_has_coco_classes_and_no_name_twice(shared_data: Path) -> Non
 
 def test_chair_by_hand(tmp_path: Path) -> None:
     # Image 1: dog there, cat not; image 2: cup annotated, table only in a reference. 3 mentions, 1 hallucinated, in 1
-    # of 2 captions; of 3 true objects (dog; cup, table) 2 are mentioned (dog, table).
+    # of 2 captions and among 5 + 2 words; of 3 true objects (dog; cup, table) 2 are mentioned (dog, table).
     (tmp_path / "instances.json").write_text(json.dumps({
         "images": [{"id": 1}, {"id": 2}], "categories": [{"id": 1, "name": "dog"}, {"id": 2, "name": "cup"}],
         "annotations": [{"image_id": 1, "category_id": 1}, {"image_id": 2, "category_id": 2}]}))  # fmt: skip
@@ -52,9 +52,9 @@ def test_chair_by_hand(tmp_path: Path) -> None:
     (tmp_path / "said.json").write_text(json.dumps({"1": "a dog and a cat", "2": "a desk"}))
     score = score_chair(tmp_path / "instances.json", tmp_path / "said.json", tmp_path / "refs.json")
     assert {value.metric: value.value for value in score.values} == pytest.approx(
-        {"chair_i": 1 / 3, "chair_s": 1 / 2, "recall": 2 / 3}
+        {"chair_i": 1 / 3, "chair_s": 1 / 2, "recall": 2 / 3, "hallucinated_per_100_words": 100 / 7}
     )
-    assert [value.n for value in score.values] == [3, 2, 3]
+    assert [value.n for value in score.values] == [3, 2, 3, 7]
 
 
 def test_chair_needs_words_for_every_class(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chiasm.data import json_stream
 from chiasm.data.records import by_id, id_text, paired, place, read_json, records
 from chiasm.errors import DataError
 
@@ -40,6 +42,152 @@ def test_no_text_moves_a_record_to_another_line(tmp_path_factory: pytest.TempPat
     lines = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
     path = written(tmp_path_factory.mktemp("lines"), lines.encode("utf-8", "surrogatepass"))
     assert list(records(path)) == list(enumerate(rows, start=1))
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(
+    st.lists(JSON_VALUES, max_size=8),
+    st.integers(1, 40),
+    st.sampled_from([None, 0, 3]),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from(["\n", "\r\n"]),
+)
+def test_a_list_read_in_blocks_of_any_size_is_what_json_makes_of_it(
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: list,
+    block: int,
+    indent: int | None,
+    ascii: bool,
+    bom: bool,
+    end: str,
+) -> None:
+    # Blocks of a few bytes cut numbers, words, escapes and characters of several bytes anywhere.
+    text = ("\ufeff" if bom else "") + json.dumps(rows, indent=indent, ensure_ascii=ascii).replace("\n", end)
+    path = written(tmp_path_factory.mktemp("list"), text.encode("utf-8", "surrogatepass"))
+    expected = json.loads(text.removeprefix("\ufeff"))
+    assert repr(list(json_stream.entries(path, block))) == repr(expected)  # nan is equal to itself as text only
+
+
+@given(st.dictionaries(st.text(), JSON_VALUES, max_size=5), st.integers(1, 40))
+def test_members_are_those_of_the_object(tmp_path_factory: pytest.TempPathFactory, content: dict, block: int) -> None:
+    path = written(tmp_path_factory.mktemp("object"), json.dumps(content))
+    expected = []
+    for key, value in json.loads(json.dumps(content)).items():
+        streamed = isinstance(value, list) and value and isinstance(value[0], dict)
+        expected += [(key, entry) for entry in value] if streamed else [(key, value)]
+    assert repr(list(json_stream.members(path, block))) == repr(expected)
+
+
+@given(
+    st.lists(st.dictionaries(st.text(), st.lists(st.text(), max_size=2), max_size=2), min_size=1), st.integers(1, 40)
+)
+def test_trailing_commas_are_read_over_wherever_a_block_ends(
+    tmp_path_factory: pytest.TempPathFactory, rows: list, block: int
+) -> None:
+    def loose(value: object) -> str:
+        if isinstance(value, dict):
+            return "{" + "".join(f"{json.dumps(key)}: {loose(inner)}," for key, inner in value.items()) + "}"
+        return (
+            "[" + "".join(f"{loose(inner)}, " for inner in value) + "]"
+            if isinstance(value, list)
+            else json.dumps(value)
+        )
+
+    path = written(tmp_path_factory.mktemp("commas"), loose(rows))
+    assert list(json_stream.entries(path, block)) == rows
+
+
+@pytest.mark.parametrize("block", [1, 7, 64, 1 << 20])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'[\n{"id": 1},\r\n{"id": 2, x}]', "line 3: not JSON at column 11 (Expecting property name"),
+        (b'[{"id": 1}, {"id": 2} {"id": 3}]', "line 1: not JSON at column 23 (Expecting ','), near"),
+        (b'[{"id": 1}] 7', "line 1: not JSON at column 13 (Extra data), near '7'"),
+        (b'[{"id": 1}, ', "line 1: the JSON ends in the middle"),
+        (b'[{"id": 1},\n', "line 2: the JSON ends in the middle"),
+        (b'[{"id": 1}', "line 1: the JSON ends in the middle"),
+        (b'[{"id": "a\n"}]', "line 1: not JSON at column 11 (Invalid control character"),
+        (b'[1, 2.]', "line 1: not JSON at column 6 (Expecting ','), near '.]'"),
+        (b'[,1]', "line 1: not JSON at column 2 (Expecting value)"),
+        (b'[\n\n1, \xe9\n]', "line 3: not UTF-8 text"),
+        (b'[\n"' + b"a" * 200 + b'\xe2\x82"]', "line 2: not UTF-8 text"),
+        (b'[1,' + b"[" * 100_000, "line 1: objects are nested too deeply"),
+    ],
+)  # fmt: skip
+def test_the_place_of_an_error_does_not_depend_on_the_blocks(
+    content: bytes, message: str, block: int, tmp_path: Path
+) -> None:
+    path = written(tmp_path, content)
+    with pytest.raises(DataError) as error:
+        list(json_stream.entries(path, block))
+    assert str(error.value).startswith(f"{path}, {message}")
+
+
+def test_a_large_list_is_never_in_memory_whole(tmp_path: Path) -> None:
+    rows = [{"question_id": number, "answer": "red and white" * 20} for number in range(50_000)]
+    path = written(tmp_path, json.dumps(rows))
+    size, count = path.stat().st_size, len(rows)
+    del rows
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in records(path)) == count
+        assert tracemalloc.get_traced_memory()[1] < 8e6 < size / 1.5
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_error_in_the_middle_of_a_large_list_is_found_without_reading_the_rest(tmp_path: Path) -> None:
+    path = written(tmp_path, '[{"id": 1}, {"id": x},' + '{"id": 2},' * 3_000_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match="line 1: not JSON at column 20"):
+            list(records(path))
+        assert tracemalloc.get_traced_memory()[1] < 20e6 < path.stat().st_size
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"info": {"a": [{}]}, "annotations": [{"id": 1}, {"id": 2}], "licenses": []}',
+        '{"info": {},\n"annotations": [{"id": 1},\n{"id": 2}]}',
+        '{"annotations": [\n{"id": 1},\n{"id": 2}\n]}',
+        '{"data": [{"id": 1}, {"id": 2}], "annotations": [{"id": 3}]}',
+        '{"id": 1}\n{"id": 2}',
+        '[{"id": 1}, {"id": 2}]',
+    ],
+)
+def test_a_list_may_lie_in_an_object_where_that_is_asked_for(content: str, tmp_path: Path) -> None:
+    path = written(tmp_path, content)
+    assert [row for _, row in records(path, within=("annotations", "data"))] == [{"id": 1}, {"id": 2}]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{\n"images": [{"id": 1}]\n}', "holds one JSON object; expected a JSON list under 'annotations' or 'data'"),
+        ('{"annotations": [{"id": 1}, 7]}', "entry 2: expected an object {...}, found 7"),
+        ('{"annotations": [{"id": 1}', "line 1: the JSON ends in the middle"),
+        ('{"annotations": [{"id": 1}], "info": 1', "line 1: the JSON ends in the middle"),
+    ],
+)
+def test_an_object_without_a_list_says_what_was_looked_for(content: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError) as error:
+        list(records(written(tmp_path, content), within=("annotations", "data")))
+    assert message in str(error.value)
+
+
+def test_one_line_is_one_record_even_where_lists_may_lie_in_an_object(tmp_path: Path) -> None:
+    assert list(records(written(tmp_path, '{"id": 1, "x": []}'), within=("annotations",))) == [(1, {"id": 1, "x": []})]
 
 
 def test_a_large_file_of_lines_is_never_in_memory_whole(tmp_path: Path) -> None:

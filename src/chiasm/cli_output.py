@@ -41,25 +41,36 @@ def print_score(score: Score, as_json: bool) -> None:
         return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=f"{score.task}, dialect {score.dialect}", title_justify="left")
+    table = Table()
     table.add_column("metric", overflow="fold")
-    if any(value.slice for value in score.values):
-        table.add_column("of", overflow="fold")
     for column in ("value", "95 % interval", "n"):
         table.add_column(column, justify="right", no_wrap=True)
-    for value in score.values:
-        interval = f"{_shown(value.ci_low)} to {_shown(value.ci_high)}" if value.ci_low is not None else ""
-        where = [] if len(table.columns) == 4 else [f"{value.slice[0]}: {value.slice[1]}" if value.slice else ""]
-        table.add_row(value.metric, *where, _shown(value.value), interval, str(value.n))
+    for where, values in _by_slice(score.values).items():
+        if where:
+            table.add_section()
+            table.add_row(Text(": ".join(where), style="bold"))
+        for value in values:
+            interval = f"{_shown(value.ci_low)} to {_shown(value.ci_high)}" if value.ci_low is not None else ""
+            table.add_row(Text(value.metric), _shown(value.value), interval, str(value.n))
     console = Console()
-    console.print(table, markup=False)
+    console.print(f"{score.task}, dialect {score.dialect}", markup=False, highlight=False, style="italic")
+    console.print(table)
     unparsed = sum(item.problem is not None for item in score.items)
     methods = ", ".join(dict.fromkeys(value.method for value in score.values if value.method))
     notes = [f"intervals: {methods}"] if methods else []
     notes += [f"{unparsed} of {len(score.items)} items could not be parsed"] if unparsed else []
     for note in [*notes, *score.notes]:
         console.print(f"note: {note}", markup=False, highlight=False)
+
+
+def _by_slice(values: Sequence[Value]) -> dict[tuple[str, str] | None, list[Value]]:
+    """All items first, then slice after slice as they come."""
+    found: dict[tuple[str, str] | None, list[Value]] = {None: []}
+    for value in values:
+        found.setdefault(value.slice, []).append(value)
+    return found
 
 
 def failed_limits(score: Score, limits: Sequence[str]) -> list[str]:

@@ -1,123 +1,119 @@
-"""`chiasm score TASK` for boxes, masks, rankings and generated pictures."""
+"""`chiasm score TASK` for generated and edited pictures."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from chiasm.cli_score import AsJson, FailIf, MissingWrong, Out, Predictions, Truth, missing_as, publish, score_app
+from chiasm.cli_score_task import Ids, MissingWrong, Predictions, Truth, missing_as, task
+from chiasm.score.result import Score
 
-if TYPE_CHECKING:
-    from chiasm.score.result import Score
-
-
-@score_app.command("coco-det")
-def coco_det(
-    gt: Truth,
-    pred: Predictions,
-    replicates: Annotated[int, typer.Option(min=0, help="Resampled sets for the intervals; 0 leaves them out.")] = 1000,
-    out: Out = None,
-    as_json: AsJson = False,
-    fail_if: FailIf = None,
-) -> None:
-    """COCO's AP and AR of boxes, and what each kind of error costs."""
-    _coco(gt, pred, "bbox", replicates, out, as_json, fail_if)
+panel = "Generated and edited pictures"
 
 
-@score_app.command("coco-seg")
-def coco_seg(
-    gt: Truth,
-    pred: Predictions,
-    replicates: Annotated[int, typer.Option(min=0, help="Resampled sets for the intervals; 0 leaves them out.")] = 1000,
-    out: Out = None,
-    as_json: AsJson = False,
-    fail_if: FailIf = None,
-) -> None:
-    """COCO's AP and AR of masks, and what each kind of error costs."""
-    _coco(gt, pred, "segm", replicates, out, as_json, fail_if)
-
-
-def _coco(
-    gt: Path,
-    pred: Path,
-    kind: Literal["bbox", "segm"],
-    replicates: int,
-    out: Path | None,
-    as_json: bool,
-    fail_if: list[str] | None,
-) -> None:
-    def make() -> Score:
-        from chiasm.score.regions.coco import score_coco
-
-        return score_coco(gt, pred, kind, replicates)
-
-    publish(make, {"truth": gt, "predictions": pred}, out, as_json, fail_if, {"replicates": replicates})
-
-
-@score_app.command()
-def refcoco(
-    gt: Annotated[Path, typer.Option("--gt", help="refs(...).p or refs as JSON.")],
-    instances: Annotated[Path, typer.Option(help="RefCOCO's instances.json.")],
-    pred: Predictions,
-    split: Annotated[str | None, typer.Option(help="val, testA, testB, ...; all where it is left out.")] = None,
-    box_order: Annotated[str, typer.Option(help="Of predicted boxes: xywh or xyxy.")] = "xywh",
-    text_dialect: Annotated[str | None, typer.Option(help="Box format of predictions that are a model's text.")] = None,
-    missing_wrong: MissingWrong = False,
-    out: Out = None,
-    as_json: AsJson = False,
-    fail_if: FailIf = None,
-) -> None:
-    """RefCOCO(+/g): acc@.5 and others, mean IoU; mIoU and cIoU of masks."""
-    options = {
-        "split": split,
-        "box_order": box_order,
-        "text_dialect": text_dialect,
-        "missing": missing_as(missing_wrong),
-    }
-
-    def make() -> Score:
-        from chiasm.score.regions.refcoco import score_refcoco
-
-        return score_refcoco(gt, instances, pred, **options)  # type: ignore[arg-type]
-
-    publish(make, {"truth": gt, "instances": instances, "predictions": pred}, out, as_json, fail_if, options)
-
-
-@score_app.command()
+@task(panel)
 def pictures(
     pred: Annotated[Path, typer.Option("--pred", help="Folder of generated pictures.")],
     gt: Annotated[Path | None, typer.Option("--gt", help="Folder of references of the same names and sizes.")] = None,
-    as_json: AsJson = False,
-    fail_if: FailIf = None,
-) -> None:
+) -> Score:
     """PIQE of pictures; beside references also PSNR, SSIM and MS-SSIM."""
+    from chiasm.score.generation.pictures import score_pictures
 
-    def make() -> Score:
-        from chiasm.score.generation.pictures import score_pictures
-
-        return score_pictures(pred, gt)
-
-    publish(make, {}, None, as_json, fail_if)
+    return score_pictures(pred, gt)
 
 
-@score_app.command()
+@task(panel)
 def t2i(
     gt: Annotated[Path, typer.Option("--gt", help="Features of real pictures, .npy (pictures, d).")],
     pred: Annotated[Path, typer.Option("--pred", help="Features of generated pictures, .npy.")],
     probabilities: Annotated[
         Path | None, typer.Option(help="Class probabilities, .npy, for the Inception Score.")
     ] = None,
-    out: Out = None,
-    as_json: AsJson = False,
-    fail_if: FailIf = None,
-) -> None:
+) -> Score:
     """FID, KID and Inception Score from features that are already computed."""
+    from chiasm.score.generation.distances import score_features
 
-    def make() -> Score:
-        from chiasm.score.generation.distances import score_features
+    return score_features(gt, pred, probabilities)
 
-        return score_features(gt, pred, probabilities)
 
-    publish(make, {"truth": gt, "predictions": pred, "probabilities": probabilities}, out, as_json, fail_if)
+@task(panel)
+def tifa(gt: Truth, pred: Predictions, missing_wrong: MissingWrong = False) -> Score:
+    """TIFA of answered questions about generated pictures."""
+    from chiasm.score.generation.tifa import score_tifa
+
+    return score_tifa(gt, pred, missing_as(missing_wrong))
+
+
+@task(panel)
+def vqascore(
+    pred: Annotated[
+        Path | None, typer.Option("--pred", help="Rows {id, text, yes, no}; the last two are log-probabilities.")
+    ] = None,
+    pairs: Annotated[Path | None, typer.Option(help="Or rows {image, text} for --model to look at.")] = None,
+    model: Annotated[str, typer.Option("--model", "-m", help="chiasm-tiny, a model folder or a hub name.")] = "",
+    images: Annotated[Path | None, typer.Option(help="Folder of the pictures; that of --pairs without it.")] = None,
+    question: Annotated[str | None, typer.Option(help="What to ask, with {text}; the paper's unless given.")] = None,
+    answers: Annotated[tuple[str, str], typer.Option(help="How --model says yes and no.")] = ("Yes", "No"),
+) -> Score:
+    """VQAScore: how probably a model says that a picture shows a text, by a model or from its log-probabilities."""
+    if pred is not None and pairs is None and not model:
+        from chiasm.score.generation.logprob_files import score_vqascore_file
+
+        return score_vqascore_file(pred)
+    if pred is not None or pairs is None or not model:
+        raise typer.BadParameter("give either --pred, or --pairs and --model")
+    from chiasm.examine.vqascore import open_model, vqascore_by_model
+    from chiasm.score.generation.vqascore import QUESTION
+
+    return vqascore_by_model(open_model(model), model, pairs, images, question or QUESTION, answers)
+
+
+@task(panel)
+def similarity(
+    pred: Annotated[Path, typer.Option("--pred", help="Embeddings of the pictures, .npy (pictures, width).")],
+    texts: Annotated[
+        Path | None, typer.Option(help="Of their texts, for CLIP-T; of an edit, the target's text.")
+    ] = None,
+    gt: Annotated[Path | None, typer.Option("--gt", help="Of reference pictures, for CLIP-I.")] = None,
+    sources: Annotated[Path | None, typer.Option(help="Of the pictures before the edit.")] = None,
+    source_texts: Annotated[
+        Path | None, typer.Option(help="Of their texts: with --sources and --texts, direction similarity.")
+    ] = None,
+    ids: Ids = None,
+) -> Score:
+    """CLIP-T, CLIP-I and direction similarity from embeddings; all files have a row a picture, in one order."""
+    from chiasm.score.generation.similarity import score_similarity
+    from chiasm.score.retrieval.array_files import read_ids, read_matrix
+
+    made = read_matrix(pred)
+    others = [None if path is None else read_matrix(path) for path in (texts, gt, sources, source_texts)]
+    return score_similarity(read_ids(ids, len(made)), made, *others)
+
+
+@task(panel)
+def edits(
+    before: Annotated[Path, typer.Option(help="Folder of the pictures before the edit.")],
+    pred: Annotated[Path, typer.Option("--pred", help="Folder of the edited pictures, of the same names and sizes.")],
+    gt: Annotated[Path, typer.Option("--gt", help="Folder of masks, white where the edit was asked for.")],
+) -> Score:
+    """Where edits changed the picture, against the masks they were asked to stay in, and how well the rest was kept."""
+    from chiasm.score.generation.edit_folders import score_edit_folders
+
+    return score_edit_folders(before, pred, gt)
+
+
+@task(panel)
+def compliance(
+    pred: Annotated[
+        Path,
+        typer.Option(
+            "--pred", help="Rows {id, wished, before_yes, before_no, after_yes, after_no} of log-probabilities."
+        ),
+    ],
+) -> Score:
+    """Whether edits did what they were asked: VQAScore of the wished text before and after."""
+    from chiasm.score.generation.logprob_files import score_compliance_file
+
+    return score_compliance_file(pred)

@@ -1,4 +1,4 @@
-"""Short answers against accepted answers: a stated light normalisation, three named dialects, and why one is wrong.
+"""Short answers against accepted answers: a stated light normalisation, three named dialects.
 
 The dialects, all after `normalise`:
 
@@ -25,10 +25,6 @@ _NUMBER_WORDS = [
 ]  # fmt: skip
 _NUMBERS = {word: str(value) for value, word in enumerate(_NUMBER_WORDS)}
 _ARTICLES = {"a", "an", "the"}
-_OPPOSITES = [{"left", "right"}, {"above", "below"}, {"under", "over"}, {"front", "behind"}, {"top", "bottom"}]
-_REFUSALS = re.compile(
-    r"\b(cannot|cant|can not|unable|unknown|not sure|dont know|do not know|not visible|unclear|sorry)\b"
-)
 
 
 def normalise(text: str) -> str:
@@ -67,41 +63,3 @@ def yes_or_no(text: str) -> bool | None:
     if not words or words[0] not in ("yes", "no") or {"yes", "no"} <= set(words):
         return None
     return words[0] == "yes"
-
-
-def edit_distance(a: str, b: str) -> int:
-    """Levenshtein distance: insertions, deletions and substitutions of characters."""
-    row = list(range(len(b) + 1))
-    for i, left in enumerate(a, start=1):
-        diagonal, row[0] = row[0], i
-        for j, right in enumerate(b, start=1):
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (left != right))
-    return row[-1]
-
-
-def wrong_answer_cause(prediction: str, accepted: Sequence[str]) -> str:
-    """Why an answer that does not match is wrong; the first cause that applies, tested in the order below."""
-    said = normalise(prediction)
-    truths = [truth for truth in map(normalise, accepted) if truth]
-    if not said:
-        return "empty"
-    if any(f" {truth} " in f" {said} " for truth in truths):
-        return "format only"
-    if _REFUSALS.search(said):
-        return "refusal"
-    if any(yes_or_no(truth) is not None for truth in truths) and yes_or_no(said) is not None:
-        return "yes/no flip"
-    if _is_number(said) and any(_is_number(truth) for truth in truths):
-        return "number off"
-    words = set(said.split())
-    for truth in truths:
-        changed = words ^ set(truth.split())
-        if changed in _OPPOSITES:
-            return "opposite side"
-    if any(min(len(said), len(truth)) >= 3 and edit_distance(said, truth) <= 2 for truth in truths):
-        return "spelling within 2 edits"
-    return "another answer"
-
-
-def _is_number(text: str) -> bool:
-    return re.fullmatch(r"[+-]?\d+(\.\d+)?", text) is not None

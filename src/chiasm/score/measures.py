@@ -12,7 +12,10 @@ from chiasm.score.result import Score
 _MODULES: Mapping[str, str] = {
     "captions": "captioning.score",
     "chair": "captioning.chair",
+    "clipscore": "captioning.clipscore",
+    "bertscore": "captioning.bertscore",
     "vqa": "vqa.accuracy",
+    "vizwiz": "vqa.vizwiz",
     "gqa": "vqa.gqa",
     "anls": "vqa.anls",
     "chartqa": "vqa.chartqa",
@@ -40,6 +43,8 @@ _MODULES: Mapping[str, str] = {
     "similarity": "generation.similarity",
     "vqascore": "generation.vqascore",
     "judge": "judgement.judge",
+    "judged pairs": "judgement.judged_pairs",
+    "robustness": "robustness.paired",
 }
 
 

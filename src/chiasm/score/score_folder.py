@@ -34,7 +34,8 @@ def write_score(
     options: Mapping[str, Any] | None = None,
     command: str | None = None,
 ) -> None:
-    """Write `score`, made from the files `inputs` ({"predictions": path, ...}) with `options`, whole or not at all.
+    """Write `score`, made from the files or folders `inputs` ({"predictions": path, ...}) with `options`, whole or not
+    at all.
 
     `command` is the command line that makes the same score again, for reports to show.
 
@@ -135,11 +136,19 @@ def _refuse_other_run(folder: Path, manifest: Mapping[str, Any]) -> None:
 
 
 def _fingerprint(path: Path | str) -> dict[str, Any]:
+    """Of a file, or of all files below a folder with their names."""
+    path = Path(path)
     try:
-        with open(path, "rb") as file:
-            return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "bytes": os.path.getsize(path)}
+        if not path.is_dir():
+            with open(path, "rb") as file:
+                return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "bytes": os.path.getsize(path)}
+        inside = sorted((file.relative_to(path).as_posix(), file) for file in path.rglob("*") if file.is_file())
+        found = {name: _fingerprint(file) for name, file in inside}
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from None
+    listing = json.dumps(found).encode()
+    size = sum(one["bytes"] for one in found.values())
+    return {"sha256": hashlib.sha256(listing).hexdigest(), "bytes": size, "files": len(found)}
 
 
 def _json(content: Any, what: str, indent: int | None = None) -> str:

@@ -22,10 +22,12 @@ SPICE_SOURCE = "https://github.com/peteanderson80/SPICE (spice-1.0.jar, with Sta
 
 @dataclass(frozen=True, slots=True)
 class Bridged:
-    """`corpus` is the program's own total, `per_image` is in the order of the captions given; both in [0, 1]."""
+    """`corpus` is the program's own total, `per_image` is in the order of the captions given; both in [0, 1].
+    `counts` are what METEOR found in each caption, as `meteor.COUNTS` lists them."""
 
     corpus: float
     per_image: tuple[float, ...]
+    counts: tuple[tuple[float, ...], ...] = ()
 
 
 def meteor(
@@ -54,6 +56,7 @@ def meteor(
             process.stdin.write("EVAL ||| " + " ||| ".join(statistics) + "\n")
             process.stdin.close()
             scores = [float(line) for line in process.stdout.read().split()]
+            counts = tuple(tuple(map(float, line.split())) for line in statistics)
         except (OSError, ValueError) as error:
             errors.seek(0)
             raise DataError(f"METEOR failed ({error}): {errors.read()[-500:].strip()}") from None
@@ -63,7 +66,7 @@ def meteor(
             process.stdout.close()
     if len(scores) != len(segments) + 1:
         raise DataError(f"METEOR answered {len(scores)} scores for {len(segments)} captions and their total")
-    return Bridged(scores[-1], tuple(scores[:-1]))
+    return Bridged(scores[-1], tuple(scores[:-1]), counts)
 
 
 def _meteor_line(hypothesis: str, references: Sequence[str]) -> str:

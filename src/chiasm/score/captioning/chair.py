@@ -39,18 +39,25 @@ class Vocabulary:
 
     def mentions(self, caption: str) -> list[str]:
         """The class of every mention, in order, longest phrase first: "a hot dog and two dogs" -> hot dog, dog."""
-        words, found, position = _singular(caption), [], 0
+        return [name for name, _, _ in self.spans(caption)]
+
+    def spans(self, caption: str) -> list[tuple[str, int, int]]:
+        """Every mention with the characters from which and to which it goes."""
+        found = [*_WORD.finditer(caption.lower())]
+        words, position = tuple(_singular_word(word[0]) for word in found), 0
+        spans = []
         while position < len(words):
             for length in range(min(self._longest, len(words) - position), 0, -1):
                 phrase = words[position : position + length]
                 if phrase in self._phrases:
                     name = self._phrases[phrase]
-                    found += [] if name is None else [name]
+                    start, end = found[position].start(), found[position + length - 1].end()
+                    spans += [] if name is None else [(name, start, end)]
                     position += length
                     break
             else:
                 position += 1
-        return found
+        return spans
 
 
 def score_chair(
@@ -61,7 +68,8 @@ def score_chair(
     words: Mapping[str, Sequence[str]] = COCO_WORDS,
     missing: Literal["error", "wrong"] = "error",
 ) -> Score:
-    """`chair_i` (hallucinated of all mentions), `chair_s` (captions with any) and `recall` (true objects mentioned).
+    """`chair_i` (hallucinated of all mentions), `chair_s` (captions with any), `recall` (true objects mentioned), and
+    `hallucinated_per_100_words`, by which long captions can be held beside short ones.
 
     `instances_path` is a COCO instances file, `references_path` captions of the same images, whose mentions count as
     true too. Raises DataError for unreadable files, ids that do not fit and classes that `words` lacks. With
@@ -104,6 +112,7 @@ def chair_item(
             "captions_hallucinating": float(bool(hallucinated)),
             "objects": len(truth),
             "recalled": len(truth & set(mentioned)),
+            "words": len(_WORD.findall(caption or "")),
         },
         rule="CHAIR mentions",
         problem="no caption" if caption is None else None,
@@ -116,11 +125,29 @@ def measures(items: Sequence[Item]) -> dict[str, Measure]:
         "chair_i": ratio("hallucinated", "mentions", "lower"),
         "chair_s": ratio("captions_hallucinating", "captions", "lower"),
         "recall": ratio("recalled", "objects"),
+        "hallucinated_per_100_words": Measure(
+            lambda sums: 100 * sums["hallucinated"] / sums["words"], "words", "lower", 100
+        ),
     }
 
 
+def read_words(path: Path | str) -> dict[str, list[str]]:
+    """A vocabulary for `score_chair` from JSON ``{class: [other names]}``. Raises DataError for anything else."""
+    words = read_json(path, unique_keys=True)
+    if not isinstance(words, dict) or not words:
+        raise DataError(f"{path}: expected {{class: [other names]}}, found {words!r:.60}")
+    for name, others in words.items():
+        if not isinstance(others, list) or not all(isinstance(other, str) and other.strip() for other in others):
+            raise DataError(f"{path}: class {name!r} needs a list of its other names, found {others!r:.60}")
+    return words
+
+
 def _singular(text: str) -> tuple[str, ...]:
-    return tuple(singular(word.removesuffix("'s").removesuffix("’s")) for word in _WORD.findall(text.lower()))
+    return tuple(_singular_word(word) for word in _WORD.findall(text.lower()))
+
+
+def _singular_word(word: str) -> str:
+    return singular(word.removesuffix("'s").removesuffix("’s"))
 
 
 def _annotated(path: Path | str, vocabulary: Vocabulary) -> dict[str, set[str]]:

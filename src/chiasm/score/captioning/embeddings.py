@@ -56,7 +56,7 @@ def bertscore(
     """Greedy matching of token embeddings (Zhang et al. 2020, arXiv:1904.09675, equations of section 3).
 
     `caption` and `reference` are (tokens, width), without special tokens; weights, such as idf, are (tokens,) and
-    default to equal ones. Several references: take the one with the best F1. Raises DataError as `clipscore` does.
+    default to equal ones. Of several references the best of each number counts. Raises DataError as `clipscore` does.
     """
     cosines = _unit(caption, "caption token") @ _unit(reference, "reference token").T
     precision = _weighted(cosines.max(axis=1), caption_weights)

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from chiasm.data.records import id_text, place, read_json, records
+from chiasm.data.records import id_text, layout_of, read_json, record_word, records
 from chiasm.errors import DataError
 
 EXPECTED = (
@@ -61,10 +61,10 @@ def read_candidates(path: Path | str) -> dict[str, str]:
 
 
 def _pairs(path: Path | str, role: str, karpathy_split: str | None) -> Iterator[Pair]:
-    start = _text(path).lstrip()[:1] if Path(path).suffix.lower() not in (".json", ".jsonl") else "{"
-    if start not in ("{", "["):
+    layout = layout_of(path)
+    if layout in ("text", "empty") and Path(path).suffix.lower() not in (".json", ".jsonl"):
         return _text_pairs(path, role)
-    if _is_one_object(path):
+    if layout in ("one line", "object"):
         return _object_pairs(path, role, karpathy_split)
     return _record_pairs(path, role)
 
@@ -80,13 +80,6 @@ def _text(path: Path | str) -> str:
     if not text.strip():
         raise DataError(f"{path} is empty; expected {EXPECTED}")
     return text
-
-
-def _is_one_object(path: Path | str) -> bool:
-    """An object that spans the file, told from a list and from JSON lines, whose first line is a whole object."""
-    first, _, rest = _text(path).strip().partition("\n")
-    complete = first.rstrip().removesuffix(",").endswith("}")
-    return first.startswith("{") and not (complete and rest.lstrip().startswith("{"))
 
 
 def _object_pairs(path: Path | str, role: str, karpathy_split: str | None) -> Iterator[Pair]:
@@ -118,8 +111,9 @@ def _karpathy_pairs(images: list[Any], path: Path | str, split: str | None) -> I
 
 
 def _record_pairs(path: Path | str, role: str) -> Iterator[Pair]:
+    word = record_word(path)
     for number, row in records(path):
-        yield from _record(row, place(path, number), role)
+        yield from _record(row, f"{path}, {word} {number}", role)
 
 
 def _record(row: dict[str, Any], where: str, role: str) -> Iterator[Pair]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from chiasm.data.records import by_id
 from chiasm.errors import DataError
+from chiasm.score.baselines import beside_blind, majority_values
 from chiasm.score.bootstrap import summarise
 from chiasm.score.choice.multiple_choice import choice_item, unparsed_note
 from chiasm.score.choice.predictions import Missing, answers_by_id, missing_note, text_of
@@ -34,7 +35,9 @@ class _Row:
     slices: Mapping[str, str]
 
 
-def score_mmbench(truth: Path | str, predictions: Path | str, missing: Missing = "error") -> Score:
+def score_mmbench(
+    truth: Path | str, predictions: Path | str, missing: Missing = "error", blind: Path | str | None = None
+) -> Score:
     """`accuracy.vanilla`, the first pass alone, and `accuracy.circular`, where a question counts as right only if all
     of its passes are.
 
@@ -42,7 +45,8 @@ def score_mmbench(truth: Path | str, predictions: Path | str, missing: Missing =
     have ``index, prediction`` and whatever else. Either is TSV, CSV, JSON lines or, with openpyxl, xlsx, and one file
     may be both. The copies of a question have its index plus multiples of 1,000,000 and there are as many as options;
     a truth without copies gives the vanilla value only. Both are in 0..1, by category and l2-category as well.
-    Intervals are by picture.
+    Intervals are by picture. `blind` are the predictions of the same model without the pictures, for what
+    `beside_blind` says.
 
     Raises DataError for a question whose answer is none of its options or whose passes are incomplete, and for
     predictions that do not fit the truth.
@@ -58,13 +62,17 @@ def score_mmbench(truth: Path | str, predictions: Path | str, missing: Missing =
     notes = [*missing_note(texts.values()), *unparsed_note(items)]
     if not circular:
         notes.append("There is one pass for each question, so this is the vanilla value; the official one is circular.")
-    return Score(
+    score = Score(
         "mmbench",
         "circular and vanilla" if circular else "vanilla",
-        summarise(items, measures(items), slices=_SLICES) + _baselines(list(passes.values()), circular),
+        summarise(items, measures(items), slices=_SLICES) + _baselines(items, list(passes.values()), circular),
         tuple(items),
         tuple(notes),
     )
+    if blind is None:
+        return score
+    accuracies = {name: measure for name, measure in measures(items).items() if name.startswith("accuracy.")}
+    return beside_blind(score, score_mmbench(truth, blind, missing), accuracies, _SLICES)
 
 
 def _rows(path: Path | str) -> dict[str, _Row]:
@@ -149,12 +157,16 @@ def measures(items: Sequence[Item]) -> dict[str, Measure]:
     }
 
 
-def _baselines(passes: Sequence[Sequence[_Row]], circular: bool) -> tuple[Value, ...]:
-    """Guessing each pass anew: 1 / N of N options, and all N passes with probability N ** -N."""
+def _baselines(items: Sequence[Item], passes: Sequence[Sequence[_Row]], circular: bool) -> tuple[Value, ...]:
+    """Guessing each pass anew: 1 / N of N options, and all N passes with probability N ** -N. And the letter that is
+    most often right in the first pass, which is never right in all passes."""
     options = [len(copies[0].options) for copies in passes]
     n = len(options)
     values = [Value("baseline.chance.accuracy.vanilla", sum(1 / k for k in options) / n, n, method="baseline")]
     if circular:
         chance = sum(float(k) ** -k for k in options) / n
         values.append(Value("baseline.chance.accuracy.circular", chance, n, method="baseline"))
-    return tuple(values)
+    first = [item for item in items if item.statistics["questions"]]
+    rules = {"accuracy.vanilla": lambda letter, truth: float(letter == truth)}
+    majority = majority_values(first, [item.truth for item in first], lambda letter: (letter,), rules, _SLICES)
+    return (*values, *majority)

@@ -137,6 +137,7 @@ def _picture_items(picture: Sequence[_Question]) -> Iterator[Item]:
             rule=rule if said is not None else "none",
             problem=None if said is not None else rule,
             slices={"task": question.task},
+            prompt=question.text,
         )
 
 
@@ -184,11 +185,15 @@ def _sums_of_tasks(items: Sequence[Item]) -> dict[str, Measure]:
 def _baselines(items: Sequence[Item], groups: Mapping[str, Sequence[str]]) -> tuple[Value, ...]:
     """A coin is right half the time and on both questions a quarter of the time: 75 points a task."""
     asked = Counter(item.slices["task"] for item in items)
-    return tuple(
+    by_task = (
+        Value("baseline.chance.score", 75.0, asked[task], method="baseline", slice=("task", task)) for task in asked
+    )
+    sums = (
         Value(f"baseline.chance.{name}", 75.0 * len(tasks), sum(asked[task] for task in tasks), method="baseline")
         for name, tasks in groups.items()
         if tasks
     )
+    return (*sums, *by_task)
 
 
 def _notes(items: Sequence[Item], groups: Mapping[str, Sequence[str]]) -> tuple[str, ...]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
+from chiasm.score.baselines import majority_values
+from chiasm.score.bootstrap import parts
 from chiasm.score.choice.predictions import NOT_ANSWERED
 from chiasm.score.measure import Measure, ratio
 from chiasm.score.result import Item, Value
@@ -59,6 +60,7 @@ def choice_item(
     truth: str,
     slices: Mapping[str, str],
     parse: Callable[[str, Mapping[str, str]], Choice] = named_option,
+    question: str = "",
 ) -> Item:
     """One question with the statistics `questions`, `right`, `unparsed`, and `chance`, what guessing would score."""
     letter, reason = parse(text, options) if text is not None else (None, NOT_ANSWERED)
@@ -77,6 +79,7 @@ def choice_item(
         rule=reason if letter is not None else "none",
         problem=None if letter is not None else reason,
         slices=slices,
+        prompt="\n".join([question, *(f"{name}. {option}" for name, option in options.items())]).strip(),
     )
 
 
@@ -85,14 +88,15 @@ def measures(items: Sequence[Item]) -> dict[str, Measure]:
     return {"accuracy": ratio("right", "questions"), "unparsed": ratio("unparsed", "questions", "lower")}
 
 
-def baselines(items: Sequence[Item]) -> tuple[Value, ...]:
-    """What guessing scores on average, and what the one letter scores that is most often right."""
-    n = len(items)
-    [(letter, most)] = Counter(item.truth for item in items).most_common(1)
-    return (
-        Value("baseline.chance.accuracy", sum(item.statistics["chance"] for item in items) / n, n, method="baseline"),
-        Value(f"baseline.always_{letter}.accuracy", most / n, n, method="baseline"),
-    )
+def baselines(items: Sequence[Item], keys: Sequence[str]) -> tuple[Value, ...]:
+    """What guessing scores on average, and what the one letter scores that is most often right, for all items and for
+    each label of the slice keys."""
+    chance = []
+    for where, chosen in parts(items, keys):
+        mean = sum(items[index].statistics["chance"] for index in chosen) / len(chosen)
+        chance.append(Value("baseline.chance.accuracy", mean, len(chosen), method="baseline", slice=where))
+    rules = {"accuracy": lambda letter, truth: float(letter == truth)}
+    return (*chance, *majority_values(items, [item.truth for item in items], lambda letter: (letter,), rules, keys))
 
 
 def unparsed_note(items: Sequence[Item]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from chiasm.data.records import by_id, id_text, records
 from chiasm.errors import DataError
 from chiasm.score.answers import normalise
+from chiasm.score.baselines import MAJORITY
 from chiasm.score.bootstrap import summarise
 from chiasm.score.choice.multiple_choice import choice_item, unparsed_note
 from chiasm.score.choice.predictions import Missing, answers_by_id, missing_note, text_of
@@ -120,6 +121,6 @@ def _baselines(items: Sequence[Item], groups: Sequence[Sequence[Item]]) -> tuple
     most = max(sorted(set(truths)), key=truths.count)
     whole = sum(all(item.truth == most for item in members) for members in groups)
     return (
-        Value(f"baseline.always_{most}.accuracy", truths.count(most) / len(items), len(items), method="baseline"),
-        Value(f"baseline.always_{most}.accuracy.group", whole / len(groups), len(groups), method="baseline"),
+        Value("baseline.majority.accuracy", truths.count(most) / len(items), len(items), method=MAJORITY),
+        Value("baseline.majority.accuracy.group", whole / len(groups), len(groups), method=MAJORITY),
     )

@@ -12,7 +12,8 @@ import numpy as np
 
 from chiasm.data.records import by_id, records
 from chiasm.errors import ConfigError, DataError
-from chiasm.score.bootstrap import summarise
+from chiasm.score.baselines import beside_blind
+from chiasm.score.bootstrap import parts, summarise
 from chiasm.score.choice.predictions import NOT_ANSWERED, Missing, answers_by_id, missing_note, text_of
 from chiasm.score.choice.yes_no import POPE_DIALECTS, UNPARSED, YES_BY_DEFAULT
 from chiasm.score.measure import Measure, Metric, ratio
@@ -38,6 +39,7 @@ def score_pope(
     llava_questions: Path | str | None = None,
     dialect: Dialect = "official",
     missing: Missing = "error",
+    blind: Sequence[Path | str] | None = None,
 ) -> Score:
     """Accuracy, precision, recall, F1 and yes-ratio, for all questions and for each split.
 
@@ -50,7 +52,8 @@ def score_pope(
     With several splits there are also the means of their accuracies and of their F1, which papers report; all other
     values pool the questions. Intervals are by image, over all splits that share it. Precision is None where no answer
     is yes. The dialects: ``official`` counts every answer without "no" as yes; ``lmms`` and ``vlmevalkit`` as in those
-    tool kits, where an unparsed answer is wrong, but lmms leaves it out of recall.
+    tool kits, where an unparsed answer is wrong, but lmms leaves it out of recall. `blind` are the answers of the same
+    model without the pictures, for what `beside_blind` says.
 
     Raises DataError for answers that do not fit the questions in number, id or wording, and ConfigError for an unknown
     dialect or numbers of files that do not match.
@@ -78,7 +81,11 @@ def score_pope(
     values = summarise(items, _BY_SPLIT, slices=("split",))
     values += summarise(items, _means_of_splits(items))
     notes = (*missing_note(texts), *_dialect_notes(items, dialect))
-    return Score("pope", dialect, values + _baselines(items), tuple(items), notes)
+    score = Score("pope", dialect, values + _baselines(items), tuple(items), notes)
+    if blind is None:
+        return score
+    without = score_pope(questions, blind, llava_questions, dialect, missing)
+    return beside_blind(score, without, {"accuracy": _BY_SPLIT["accuracy"]}, ("split",))
 
 
 def _questions(path: Path | str) -> list[_Question]:
@@ -175,6 +182,7 @@ def _item(question: _Question, text: str | None, dialect: Dialect) -> Item:
         rule=rule if said is not None else "none",
         problem=None if said is not None else rule,
         slices={"split": question.split},
+        prompt=question.text,
     )
 
 
@@ -212,14 +220,18 @@ def _means_of_splits(items: Sequence[Item]) -> dict[str, Measure]:
 
 def _baselines(items: Sequence[Item]) -> tuple[Value, ...]:
     """What saying yes to everything and what tossing a coin would score on these questions."""
-    n, positives = len(items), sum(item.truth == "yes" for item in items) / len(items)
-    scores = {
-        "baseline.all_yes.accuracy": positives,
-        "baseline.all_yes.f1": 2 * positives / (1 + positives),
-        "baseline.chance.accuracy": 0.5,
-        "baseline.chance.f1": positives / (positives + 0.5),
-    }
-    return tuple(Value(name, value, n, method="baseline") for name, value in scores.items())
+    values = []
+    for where, chosen in parts(items, ["split"]):
+        n = len(chosen)
+        positives = sum(items[index].truth == "yes" for index in chosen) / n
+        scores = {
+            "baseline.all_yes.accuracy": positives,
+            "baseline.all_yes.f1": 2 * positives / (1 + positives),
+            "baseline.chance.accuracy": 0.5,
+            "baseline.chance.f1": positives / (positives + 0.5),
+        }
+        values += [Value(name, value, n, method="baseline", slice=where) for name, value in scores.items()]
+    return tuple(values)
 
 
 def _dialect_notes(items: Sequence[Item], dialect: Dialect) -> tuple[str, ...]:

@@ -9,12 +9,14 @@ from typing import Any
 
 from chiasm.data.records import paired, read_json
 from chiasm.errors import DataError
+from chiasm.score.baselines import beside_blind
 from chiasm.score.bootstrap import summarise
 from chiasm.score.choice.multiple_choice import baselines, choice_item, measures, unparsed_note
 from chiasm.score.choice.predictions import Missing, answers_by_id, missing_note
 from chiasm.score.result import Score
 
 _SUBJECTS = {"natural science": "NAT", "social science": "SOC", "language science": "LAN"}
+_SLICES_OF_TABLE = ("subject", "text", "image", "context", "grade")
 
 
 def score_scienceqa(
@@ -23,6 +25,7 @@ def score_scienceqa(
     split: str | None = "test",
     images_only: bool = False,
     missing: Missing = "error",
+    blind: Path | str | None = None,
 ) -> Score:
     """Accuracy over all questions and by the slices of the paper's table.
 
@@ -30,7 +33,8 @@ def score_scienceqa(
     `split` picks one of its splits, None all; `images_only` keeps the questions with a picture. `predictions` are JSON
     lines ``{question_id, text}`` or one JSON object with ``outputs``, ``{id: text}``, or ``results``, ``{id: index of
     the option}`` (``outputs`` wins). Slices: `subject` (NAT, SOC, LAN), `text` and `image` (with, without), `context`
-    (none, some) and `grade` (1-6, 7-12).
+    (none, some) and `grade` (1-6, 7-12). `blind` are the predictions of the same model without the pictures, for what
+    `beside_blind` says.
 
     Raises DataError for predictions that do not fit the problems and for malformed problems.
     """
@@ -40,10 +44,16 @@ def score_scienceqa(
     for name, problem in chosen.items():
         options = dict(zip(ascii_uppercase, map(str, problem["choices"]), strict=False))
         truth = ascii_uppercase[problem["answer"]]
-        items.append(choice_item(name, name, texts[name], options, truth, _slices(problem)))
-    values = summarise(items, measures(items), slices=("subject", "text", "image", "context", "grade"))
+        question = str(problem.get("question", ""))
+        items.append(choice_item(name, name, texts[name], options, truth, _slices(problem), question=question))
+    values = summarise(items, measures(items), slices=_SLICES_OF_TABLE)
     notes = (*missing_note(texts.values()), *unparsed_note(items))
-    return Score("scienceqa", "letter", values + baselines(items), tuple(items), notes)
+    score = Score("scienceqa", "letter", values + baselines(items, _SLICES_OF_TABLE), tuple(items), notes)
+    if blind is None:
+        return score
+    accuracy = {"accuracy": measures(items)["accuracy"]}
+    without = score_scienceqa(problems, blind, split, images_only, missing)
+    return beside_blind(score, without, accuracy, _SLICES_OF_TABLE)
 
 
 def _problems(path: Path | str, split: str | None, images_only: bool) -> dict[str, dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from chiasm.data.records import by_id, read_json
 from chiasm.errors import ConfigError, DataError
+from chiasm.score.baselines import beside_blind
 from chiasm.score.bootstrap import summarise
 from chiasm.score.choice.multiple_choice import (
     baselines,
@@ -21,11 +22,16 @@ from chiasm.score.choice.predictions import Missing, answers_by_id, missing_note
 from chiasm.score.result import Score
 
 Dialect = Literal["letter", "first_character"]
+_SLICES = ("data_type", "question_type")
 _PARSERS = {"letter": named_option, "first_character": first_character}
 
 
 def score_seed(
-    questions: Path | str, predictions: Path | str, dialect: Dialect = "letter", missing: Missing = "error"
+    questions: Path | str,
+    predictions: Path | str,
+    dialect: Dialect = "letter",
+    missing: Missing = "error",
+    blind: Path | str | None = None,
 ) -> Score:
     """Accuracy over all questions, and by `data_type` (image, video) and `question_type`.
 
@@ -33,6 +39,7 @@ def score_seed(
     choice_a, ...}], "question_type": {name: id}}``; `predictions` are ``{question_id, prediction}`` (or ``text``).
     The dialect ``letter`` reads an answer as `named_option` does; ``first_character`` is lmms-eval's. The paper itself
     ranks the options by likelihood, which can't be told from text. Intervals are by picture or video, `data_id`.
+    `blind` are the predictions of the same model without the pictures, for what `beside_blind` says.
 
     Raises DataError for predictions that do not fit the questions and for malformed questions, ConfigError for an
     unknown dialect.
@@ -57,10 +64,15 @@ def score_seed(
         if "data_type" in row:
             slices["data_type"] = str(row["data_type"])
         image = str(row.get("data_id", name))
-        items.append(choice_item(name, image, texts[name], options, truth, slices, _PARSERS[dialect]))
-    values = summarise(items, measures(items), slices=("data_type", "question_type"))
+        question = str(row.get("question", ""))
+        items.append(choice_item(name, image, texts[name], options, truth, slices, _PARSERS[dialect], question))
+    values = summarise(items, measures(items), slices=_SLICES)
     notes = (*missing_note(texts.values()), *unparsed_note(items))
-    return Score("seed", dialect, values + baselines(items), tuple(items), notes)
+    score = Score("seed", dialect, values + baselines(items, _SLICES), tuple(items), notes)
+    if blind is None:
+        return score
+    accuracy = {"accuracy": measures(items)["accuracy"]}
+    return beside_blind(score, score_seed(questions, blind, dialect, missing), accuracy, _SLICES)
 
 
 def _options(row: Mapping[str, Any]) -> dict[str, str]:

@@ -25,8 +25,8 @@ def score_pictures(generated: Path | str, references: Path | str | None = None) 
     pictures. MS-SSIM leaves out pictures too small for it and PSNR pairs that are equal (it is infinite for them); a
     note counts them. Raises DataError for names that don't pair up, ImageError for pictures that can't be compared.
     """
-    made = _by_stem(list_images([generated]))
-    true = _by_stem(list_images([references])) if references is not None else {}
+    made = by_stem(list_images([generated]))
+    true = by_stem(list_images([references])) if references is not None else {}
     if references is not None:
         paired([*true], [*made], references, generated)
     items = tuple(_item(name, path, true.get(name)) for name, path in sorted(made.items()))
@@ -42,7 +42,8 @@ def score_pictures(generated: Path | str, references: Path | str | None = None) 
     return Score("pictures", "RGB, Gaussian window 11, sigma 1.5", values, items, tuple(notes))
 
 
-def _by_stem(paths: Iterable[Path]) -> dict[str, Path]:
+def by_stem(paths: Iterable[Path]) -> dict[str, Path]:
+    """Paths by file name without suffix. Raises DataError where two have the same."""
     found: dict[str, Path] = {}
     for path in paths:
         if path.stem in found:

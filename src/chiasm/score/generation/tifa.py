@@ -79,7 +79,7 @@ def _item(name: str, row: dict[str, Any], prediction: dict[str, Any] | None, ask
     statistics = {"questions": 1.0, "right": right, "caption": 1 / asked, "caption_right": right / asked}
     return Item(
         name, row["id"], answer, None if problem else parsed, row["answer"], statistics,
-        problem=problem, slices={"element_type": row["element_type"]},
+        problem=problem, slices={"element_type": row["element_type"]}, prompt=row["question"],
     )  # fmt: skip
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from chiasm.errors import DataError
+from chiasm.errors import ConfigError, DataError
 from chiasm.score.bootstrap import summarise
 from chiasm.score.measure import Measure, ratio
 from chiasm.score.result import Item, Score
@@ -28,38 +29,51 @@ class VQAScore:
     yes_over_no: float
 
 
-def vqascore(logprob: Logprob, image: Any, text: str, question: str = QUESTION) -> VQAScore:
-    """The score of one picture and text. `question` holds ``{text}`` once.
+def vqascore(
+    logprob: Logprob, image: Any, text: str, question: str = QUESTION, answers: tuple[str, str] = ANSWERS
+) -> VQAScore:
+    """The score of one picture and text. `question` holds ``{text}``; `answers` are how the model says yes and no.
 
-    Raises DataError for an empty text and for answers of the model that are no log-probabilities.
+    Raises ConfigError for a question without ``{text}``, DataError for an empty text and for answers of the model that
+    are no log-probabilities.
     """
+    if "{text}" not in question:
+        raise ConfigError(f"the question {question!r} has no {{text}}, so it would ask the same of every picture")
     if not text.strip():
         raise DataError("an empty text: there is nothing to ask the picture for")
-    found = [float(value) for value in logprob(image, question.replace("{text}", text), ANSWERS)]
+    found = [float(value) for value in logprob(image, question.replace("{text}", text), answers)]
     # A probability may come out as 1 + rounding.
     if len(found) != 2 or not all(value <= 1e-4 for value in found) or max(found) == -math.inf:
-        raise DataError(f"expected the log-probabilities of {ANSWERS}, at most 0 and one above -inf, got {found}")
+        raise DataError(f"expected the log-probabilities of {answers}, at most 0 and one above -inf, got {found}")
     yes, no = (min(1.0, math.exp(value - max(found))) for value in found)
     return VQAScore(min(1.0, math.exp(found[0])), yes / (yes + no))
 
 
-def score_vqascore(logprob: Logprob, pairs: Iterable[tuple[str, Any, str]], question: str = QUESTION) -> Score:
+def score_vqascore(
+    logprob: Logprob,
+    pairs: Iterable[tuple[str, Any, str]],
+    question: str = QUESTION,
+    answers: tuple[str, str] = ANSWERS,
+) -> Score:
     """Mean VQAScore of (id, picture, text) triples. The prompt is the score's dialect: another one, other numbers.
 
-    Raises DataError as `vqascore` does, naming the id, and for a repeated id.
+    Values in [0, 1]: vqascore and vqascore_yes_over_no, the means of `VQAScore`. Intervals are by picture where
+    pictures are paths. Raises errors as `vqascore` does, naming the id, and DataError for a repeated id.
     """
     items: dict[str, Item] = {}
     for name, image, text in pairs:
         if name in items:
             raise DataError(f"a second picture and text with the id {name!r}")
         try:
-            found = vqascore(logprob, image, text, question)
+            found = vqascore(logprob, image, text, question, answers)
         except DataError as error:
             raise DataError(f"{name!r}: {error}") from None
         statistics = {"pairs": 1.0, "yes": found.yes, "yes_over_no": found.yes_over_no}
-        items[name] = Item(name, name, None, found.yes, text, statistics)
+        picture = str(image) if isinstance(image, str | Path) else name
+        items[name] = Item(name, picture, None, found.yes, text, statistics, prompt=question.replace("{text}", text))
     rows = tuple(items.values())
-    return Score("vqascore", question, summarise(rows, measures(rows)), rows)
+    dialect = f"{question} ({' or '.join(answers)})"
+    return Score("vqascore", dialect, summarise(rows, measures(rows)), rows)
 
 
 def measures(items: Sequence[Item]) -> dict[str, Measure]:

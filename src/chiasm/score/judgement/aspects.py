@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from chiasm.errors import DataError
 from chiasm.score.result import Score, Value
@@ -33,6 +34,21 @@ class AspectTable:
         """Empty cells, to be shown as empty: an aspect nobody measured is no zero."""
         places = [(*row, system) for row in self.rows for system in self.systems]
         return tuple(where for where in places if where not in self.cells)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Rows of plain values, ready for JSON; an empty cell is null."""
+        cells = {where: asdict(value) for where, value in self.cells.items()}
+        return {
+            "systems": list(self.systems),
+            "rows": [
+                {
+                    "aspect": aspect,
+                    "metric": metric,
+                    "values": {system: cells.get((aspect, metric, system)) for system in self.systems},
+                }
+                for aspect, metric in self.rows
+            ],
+        }
 
 
 def aspect_table(scores: Mapping[str, Sequence[Score]], aspects: Mapping[str, Sequence[str]] = ASPECTS) -> AspectTable:

@@ -10,7 +10,7 @@ import numpy as np
 from chiasm.errors import DataError
 from chiasm.score.bootstrap import FEWEST_IMAGES, small_sample_level, summarise
 from chiasm.score.intervals import percentile_interval, resampled_sums
-from chiasm.score.judgement.ratings import Preference, read_preferences
+from chiasm.score.judgement.preference_files import Preference, Preferences, read_preferences
 from chiasm.score.measure import ratio
 from chiasm.score.result import Item, Score, Value
 
@@ -46,10 +46,14 @@ def score_preferences(source: Path | str | Sequence[Preference], replicates: int
     """Strength (log odds, mean 0) and win rate (ties half) of each system, and how often the left one was preferred.
 
     `source` is a file as for `read_preferences` or its rows. Whole items are resampled. A strength has no interval
-    where more than 2.5 % of the resamples have none, since its limit is then infinite. Raises DataError if no finite
-    strengths exist, naming the systems that never lost to the others.
+    where more than 2.5 % of the resamples have none, since its limit is then infinite. Where no finite strengths exist
+    there are none, and a note names the systems that never lost to the others. Raises DataError as `read_preferences`
+    does, and for no rows.
     """
-    rows = read_preferences(source) if isinstance(source, str | Path) else list(source)
+    given = read_preferences(source) if isinstance(source, str | Path) else Preferences(tuple(source))
+    rows = given.rows
+    if not rows:
+        raise DataError("no preferences")
     systems = sorted({name for row in rows for name in (row.left, row.right)})
     place = {name: i for i, name in enumerate(systems)}
     item_of: dict[str, int] = {}
@@ -59,8 +63,7 @@ def score_preferences(source: Path | str | Sequence[Preference], replicates: int
         for winner, loser in ((row.left, row.right), (row.right, row.left)):
             wins[index, place[winner], place[loser]] += 0.5 if row.winner is None else float(row.winner == winner)
     total = wins.sum(axis=0)
-    if not rows or not _connected(total):
-        raise DataError(_unconnected(total, systems))
+    notes = (*given.notes, *(() if _connected(total) else (_unconnected(total, systems),)))
     sums = resampled_sums(wins.reshape(len(wins), -1), replicates, seed).reshape(-1, len(systems), len(systems))
     point, spread = bradley_terry(total), bradley_terry(sums)
     items = tuple(_item(number, row) for number, row in enumerate(rows))
@@ -70,7 +73,7 @@ def score_preferences(source: Path | str | Sequence[Preference], replicates: int
     ]
     rates = [value for name in systems for value in _win_rate(name, rows, seed)]
     shares = summarise(items, {"left_share": ratio("left", "decided", better=None)}, seed=seed)
-    return Score("preferences", "Bradley-Terry, ties half", (*strengths, *rates, *shares), items)
+    return Score("preferences", "Bradley-Terry, ties half", (*strengths, *rates, *shares), items, notes)
 
 
 def _item(number: int, row: Preference) -> Item:
@@ -90,6 +93,8 @@ def _win_rate(name: str, rows: Sequence[Preference], seed: int) -> tuple[Value, 
 
 def _strength(name: str, value: float, spread: np.ndarray, games: int, items: int) -> Value:
     where, interval = ("system", name), None
+    if np.isnan(value):
+        return Value("strength", None, games, method="none: not finite", slice=where)
     if items >= FEWEST_IMAGES and np.isnan(spread).mean() <= _UNDEFINED_REPLICATES:
         interval = percentile_interval(spread, small_sample_level(items))
     if interval is None:
@@ -111,8 +116,6 @@ def _reaches(wins: np.ndarray) -> np.ndarray:
 
 
 def _unconnected(wins: np.ndarray, systems: Sequence[str]) -> str:
-    if not len(systems):
-        return "no preferences"
     beaten = _reaches(wins).sum(axis=0)
     best = [name for name, by in zip(systems, beaten, strict=True) if by == beaten.min()]
     return (

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from chiasm.data.chat.endpoint import Ask, Reply, in_parallel, jpeg, user_message
+from chiasm.data.images import open_image
 from chiasm.errors import ConfigError, DataError, ParseError
 from chiasm.score.bootstrap import summarise
-from chiasm.score.judgement.cache import Ask
-from chiasm.score.judgement.endpoint import user_message
 from chiasm.score.judgement.verdicts import smoothed_score
+from chiasm.score.measure import Measure, ratio
 from chiasm.score.result import Item, Score
+from chiasm.types import ImageSource
 
 PROMPT = """You grade an answer about a picture.
 {picture}
@@ -26,13 +28,14 @@ that are not in the picture are errors. Reply with "Score: <number>" on the firs
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One answer to judge. The judge sees `picture`, encoded as PNG or JPEG, or reads `description`, what people wrote
-    of it (TouchStone's way, for judges without eyes); at least one is needed. `ability` groups the results."""
+    """One answer to judge. The judge sees `picture`, anything that `open_image` takes, or reads `description`, what
+    people wrote of it (TouchStone's way, for judges without eyes); at least one is needed. `ability` groups the
+    results, `image` is what intervals are clustered by, the id where it is empty."""
 
     id: str
     question: str
     answer: str
-    picture: bytes | None = None
+    picture: ImageSource | None = None
     description: str | None = None
     reference: str | None = None
     ability: str = ""
@@ -60,14 +63,20 @@ class Judging:
         if self.low >= self.high or self.concurrency < 1:
             raise ConfigError(f"impossible scale {self.low} to {self.high} or concurrency {self.concurrency}")
 
-    def request(self, text: str, picture: bytes | None) -> dict[str, Any]:
-        """The body of a chat request."""
-        messages = [user_message(text, [picture] if picture is not None else [])]
-        return {"model": self.model, "messages": messages, **self.decoding}
+    def request(self, text: str, picture: ImageSource | None) -> dict[str, Any]:
+        """The body of a chat request; pictures travel upright, as JPEG. Raises ImageError for one that can't be
+        opened."""
+        pictures = [] if picture is None else [jpeg(open_image(picture))]
+        return {"model": self.model, "messages": [user_message(text, pictures)], **self.decoding}
+
+    def ask_all(self, ask: Ask, questions: Sequence[tuple[str, ImageSource | None]]) -> list[Reply]:
+        """Replies to texts about pictures, in their order. A picture is opened when its turn comes, so that few are in
+        memory at once; an error is raised when its turn comes, and stops those not yet begun."""
+        return in_parallel(lambda question: ask(self.request(*question)), questions, self.concurrency)
 
 
 def score_with_judge(ask: Ask, answers: Iterable[Judged], how: Judging) -> Score:
-    """Mean judge score, for all and by ability. `ask` is an `Endpoint`, better a `CachedJudge` around one.
+    """Mean judge score, for all and by ability. `ask` is an `Endpoint`, better a `CachedEndpoint` around one.
 
     A reply without a score on the scale is no score: it is left out of the mean, counted in `unparsed`, and a note
     gives the mean if all such answers had got the lowest or the highest score. An item's rule says how its score was
@@ -77,25 +86,19 @@ def score_with_judge(ask: Ask, answers: Iterable[Judged], how: Judging) -> Score
     names = [row.id for row in rows]
     if len(set(names)) < len(names):
         raise DataError(f"{len(names) - len(set(names))} ids of answers come more than once")
-    requests = [how.request(_text(row, how), row.picture) for row in rows]
-    replies = in_parallel(ask, requests, how.concurrency)
-    items = tuple(_item(row, reply, how) for row, reply in zip(rows, replies, strict=True))
-    values = summarise(
-        items,
-        {
-            "judge_score": lambda sums: sums["score"] / sums["parsed"],
-            "unparsed": lambda sums: 1 - sums["parsed"] / sums["answers"],
-        },
-        {"judge_score": "parsed", "unparsed": "answers"},
-        slices=["ability"],
-    )
+    texts = [_text(row, how) for row in rows]
+    replies = how.ask_all(ask, [(text, row.picture) for text, row in zip(texts, rows, strict=True)])
+    items = tuple(_item(*asked, how) for asked in zip(rows, texts, replies, strict=True))
+    values = summarise(items, measures(items), slices=["ability"])
     return Score("judge", f"{how.model}, {how.low} to {how.high}", values, items, _notes(items, how))
 
 
-def in_parallel(ask: Ask, requests: Sequence[Mapping[str, Any]], concurrency: int) -> list[Any]:
-    """Replies in the order of the requests. An error is raised when its turn comes, and stops those not yet begun."""
-    with ThreadPoolExecutor(concurrency) as pool:
-        return list(pool.map(ask, requests))
+def measures(items: Sequence[Item]) -> dict[str, Measure]:
+    """The metrics of `score_with_judge`; the judge's score is on its own scale."""
+    return {
+        "judge_score": ratio("score", "parsed", most=math.inf),
+        "unparsed": Measure(lambda sums: 1 - sums["parsed"] / sums["answers"], "answers", "lower"),
+    }
 
 
 def filled(prompt: str, fields: Mapping[str, str]) -> str:
@@ -123,16 +126,16 @@ def _text(row: Judged, how: Judging) -> str:
     return filled(how.prompt, fields)
 
 
-def _item(row: Judged, reply: Any, how: Judging) -> Item:
+def _item(row: Judged, text: str, reply: Reply, how: Judging) -> Item:
     slices = {"ability": row.ability} if row.ability else {}
     image = row.image or row.id
     try:
         value, rule = smoothed_score(reply, how.low, how.high)
     except ParseError as error:
         statistics = {"answers": 1.0, "parsed": 0.0, "score": 0.0}
-        return Item(row.id, image, reply.text, None, row.reference, statistics, "none", str(error), slices)
+        return Item(row.id, image, reply.text, None, row.reference, statistics, "none", str(error), slices, text)
     statistics = {"answers": 1.0, "parsed": 1.0, "score": value}
-    return Item(row.id, image, reply.text, value, row.reference, statistics, rule, None, slices)
+    return Item(row.id, image, reply.text, value, row.reference, statistics, rule, None, slices, text)
 
 
 def _notes(items: Sequence[Item], how: Judging) -> tuple[str, ...]:

@@ -1,16 +1,16 @@
-"""Importing what people said: ratings and preferences, from CSV or JSON lines."""
+"""Importing the ratings that people gave."""
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chiasm.data.records import id_text, place, records
+from chiasm.data.records import id_text, place
 from chiasm.errors import DataError
+from chiasm.score.choice.tables import table_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,25 +23,15 @@ class Rating:
     system: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Preference:
-    """Which of two systems `rater` preferred for `item`; `winner` is None for a tie. `left` was shown first."""
-
-    item: str
-    rater: str
-    left: str
-    right: str
-    winner: str | None
-
-
 def read_ratings(path: Path | str) -> list[Rating]:
     """Rows with `item`, `rater`, `rating` and perhaps `system`; an empty or null rating was not given and is skipped.
 
-    The format is told by the file's name: .csv with a header line, else a JSON list or JSON lines. Raises DataError
-    with the line for a missing column, a rating that is no finite number, and a second one of an output by a rater.
+    CSV, TSV, JSON or JSON lines, told apart by content. Raises DataError with the place for a missing column, a rating
+    that is no finite number, and a second one of an output by a rater.
     """
     found: dict[tuple[str, str, str], Rating] = {}
-    for where, row in _rows(path):
+    for number, row in table_rows(path):
+        where = place(path, number)
         system = _id(row, "system", where) if row.get("system") else ""
         key = (_id(row, "item", where), _id(row, "rater", where), system)
         if "rating" not in row:
@@ -62,48 +52,7 @@ def read_ratings(path: Path | str) -> list[Rating]:
     return [*found.values()]
 
 
-def read_preferences(path: Path | str) -> list[Preference]:
-    """Rows with `item`, `left`, `right` and `winner`, and perhaps `rater`; formats as in `read_ratings`.
-
-    `left` and `right` are names of systems, `winner` is one of the two names, "left", "right" or "tie". Raises
-    DataError with the line for anything else: a preference is never guessed.
-    """
-    found = []
-    for where, row in _rows(path):
-        item, left, right = (_id(row, key, where) for key in ("item", "left", "right"))
-        if left == right:
-            raise DataError(f"{where}: {left!r} is compared with itself")
-        sides: dict[Any, str | None] = {"left": left, "right": right, "tie": None} | {left: left, right: right}
-        said = row.get("winner")
-        if not isinstance(said, str) or said not in sides:
-            raise DataError(f"{where}: the winner is {said!r}, expected {left!r}, {right!r}, 'left', 'right' or 'tie'")
-        rater = _id(row, "rater", where) if row.get("rater") else ""
-        found.append(Preference(item, rater, left, right, sides[said]))
-    if not found:
-        raise DataError(f"{path} holds no preferences")
-    return found
-
-
-def _rows(path: Path | str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Rows, each with where it is, in words."""
-    if Path(path).suffix.lower() != ".csv":
-        yield from ((place(path, number), row) for number, row in records(path))
-        return
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            for row in reader:
-                where = f"{path}, line {reader.line_num}"
-                if None in row or None in row.values():
-                    raise DataError(f"{where}: another number of fields than in the header")
-                yield where, row
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from None
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not CSV in UTF-8 ({error})") from None
-
-
-def _id(row: dict[str, Any], key: str, where: str) -> str:
+def _id(row: Mapping[str, Any], key: str, where: str) -> str:
     try:
         return id_text(row.get(key))
     except ValueError as error:

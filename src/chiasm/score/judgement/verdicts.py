@@ -6,8 +6,8 @@ import math
 import re
 from typing import Literal
 
+from chiasm.data.chat.endpoint import Reply
 from chiasm.errors import ParseError
-from chiasm.score.judgement.endpoint import Reply
 
 Winner = Literal["A", "B", "tie"]
 

@@ -39,7 +39,7 @@ def accumulate(
     """`weights` is (replicates, images): how often each image counts."""
     parts = [
         _accumulate_block(matches, detections, objects, categories, block)
-        for block in blocks(weights, detections, categories)
+        for block in blocks(weights, detections.category, categories)
     ]
     return Averages(
         np.concatenate([part.standard for part in parts], axis=1),
@@ -48,9 +48,9 @@ def accumulate(
     )
 
 
-def blocks(weights: np.ndarray, detections: Regions, categories: int) -> Iterator[np.ndarray]:
+def blocks(weights: np.ndarray, category: np.ndarray, categories: int) -> Iterator[np.ndarray]:
     """The replicates in parts that keep the largest arrays, a category's detections and all curves, near 100 MB."""
-    largest = int(np.bincount(detections.category, minlength=1).max())
+    largest = int(np.bincount(category, minlength=1).max())
     rows = max(1, min(4_000_000 // max(largest, 1), 250_000 // max(categories, 1)))
     for start in range(0, max(len(weights), 1), rows):
         yield weights[start : start + rows]

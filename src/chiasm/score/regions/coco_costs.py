@@ -13,14 +13,23 @@ from chiasm.score.regions.coco_reasons import ERRORS, FOUND, MISLOCATED, MISSED,
 
 
 @dataclass(frozen=True, slots=True)
-class _Outcome:
-    """What AP50 depends on: each detection's category, whether it is true and whether it counts (D,), and which objects
-    are to be found (G,)."""
+class Outcome:
+    """What AP50 depends on. Of each detection, by falling score, its image, category, whether it is true and whether it
+    counts (D,); of each object its image, category, and whether it is to be found (G,)."""
 
+    image: np.ndarray
     category: np.ndarray
     true: np.ndarray
     counts: np.ndarray
+    object_image: np.ndarray
+    object_category: np.ndarray
     to_find: np.ndarray
+
+
+def ap50(outcome: Outcome, categories: int, weights: np.ndarray) -> np.ndarray:
+    """AP50 for each row of `weights` (replicates, images), how often each image counts; NaN with nothing to find."""
+    parts = blocks(weights, outcome.category, categories)
+    return np.concatenate([_ap50(outcome, categories, part) for part in parts])
 
 
 def costs(
@@ -30,19 +39,24 @@ def costs(
 
     The costs need not add up to 1 - AP50: mending one kind changes what another costs.
     """
-    counts = ~matches.ignored[0, 0] & (matches.rank < MOST_DETECTIONS)
-    now = _Outcome(detections.category, matches.true[0, 0], counts, matches.counted[0])
-    mended = {error: _mended(now, error, detections, objects, reasons) for error in ERRORS}
     order = np.lexsort((matches.rank, detections.image, -detections.score))
-    gains: dict[str, list[np.ndarray]] = {error: [] for error in ERRORS}
-    for block in blocks(weights, detections, categories):
-        before = _ap50(now, order, detections, objects, categories, block)
-        for error, outcome in mended.items():
-            gains[error].append(_ap50(outcome, order, detections, objects, categories, block) - before)
-    return {error: np.concatenate(parts) for error, parts in gains.items()}
+    now = Outcome(
+        image=detections.image[order],
+        category=detections.category[order],
+        true=matches.true[0, 0, order],
+        counts=~matches.ignored[0, 0, order] & (matches.rank[order] < MOST_DETECTIONS),
+        object_image=objects.image,
+        object_category=objects.category,
+        to_find=matches.counted[0],
+    )
+    in_order = replace(
+        reasons, detection=reasons.detection[order], partner=reasons.partner[order], iou=reasons.iou[order]
+    )
+    before = ap50(now, categories, weights)
+    return {error: ap50(_mended(now, error, in_order), categories, weights) - before for error in ERRORS}
 
 
-def _mended(now: _Outcome, error: str, detections: Regions, objects: Regions, reasons: Reasons) -> _Outcome:
+def _mended(now: Outcome, error: str, reasons: Reasons) -> Outcome:
     """A mislocated or misnamed detection finds its object if nothing better does, and otherwise disappears, as do all
     others; a missed object is no longer asked for."""
     if error == MISSED:
@@ -52,29 +66,26 @@ def _mended(now: _Outcome, error: str, detections: Regions, objects: Regions, re
     counts[wrong] = False
     if error not in (MISLOCATED, WRONG_NAME):
         return replace(now, counts=counts)
-    by_score = wrong[np.argsort(-detections.score[wrong], kind="stable")]
-    free = by_score[reasons.object[reasons.partner[by_score]] != FOUND]
+    free = wrong[reasons.object[reasons.partner[wrong]] != FOUND]
     _, first = np.unique(reasons.partner[free], return_index=True)
     winners = free[first]
     category, true = now.category.copy(), now.true.copy()
-    category[winners] = objects.category[reasons.partner[winners]]
+    category[winners] = now.object_category[reasons.partner[winners]]
     true[winners] = counts[winners] = True
     return replace(now, category=category, true=true, counts=counts)
 
 
-def _ap50(
-    outcome: _Outcome, order: np.ndarray, detections: Regions, objects: Regions, categories: int, weights: np.ndarray
-) -> np.ndarray:
+def _ap50(outcome: Outcome, categories: int, weights: np.ndarray) -> np.ndarray:
     by_image = np.ascontiguousarray(weights.T.astype(np.int32))
-    order = order[outcome.counts[order]]
     total, defined = np.zeros(len(weights)), np.zeros(len(weights))
     for category in range(categories):
-        to_find = by_image[objects.image[outcome.to_find & (objects.category == category)]].sum(axis=0)
+        asked = outcome.to_find & (outcome.object_category == category)
+        to_find = by_image[outcome.object_image[asked]].sum(axis=0)
         if not to_find.any():
             continue
-        chosen = order[outcome.category[order] == category]
-        true = outcome.true[chosen]
-        value = average_precision(by_image[detections.image[chosen]], true, np.ones(len(chosen), dtype=bool), to_find)
+        chosen = np.flatnonzero(outcome.counts & (outcome.category == category))
+        every = np.ones(len(chosen), dtype=bool)
+        value = average_precision(by_image[outcome.image[chosen]], outcome.true[chosen], every, to_find)
         total += np.nan_to_num(value)
         defined += to_find > 0
     return np.divide(total, defined, out=np.full(len(weights), np.nan), where=defined > 0)

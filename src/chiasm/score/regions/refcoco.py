@@ -109,7 +109,7 @@ def _box_item(
     slices = _slices(expression)
     if box and iou < 0.5:
         slices["reason"] = "wrong location"
-        slices["cause"] = location_cause(box, expression.box, (), expression.size)
+        slices["cause"] = location_cause(box, expression.box, expression.others, expression.size)
     elif not box:
         slices["reason"] = "unparsed"
     return Item(
@@ -123,6 +123,7 @@ def _box_item(
         rule=rule,
         problem=problem,
         slices=slices,
+        prompt=expression.text,
     )
 
 
@@ -149,6 +150,7 @@ def _mask_item(
         statistics=_statistics(iou, problem) | {"intersection": float(intersection), "union": float(union)},
         problem=problem,
         slices=slices,
+        prompt=expression.text,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +20,8 @@ UNITS = tuple(UNIT_NAMES)
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """What one prediction is compared with. `size` is the picture's (width, height), `segmentation` as in COCO."""
+    """What one prediction is compared with. `size` is the picture's (width, height), `segmentation` as in COCO,
+    `others` are the boxes of the picture's other objects that are referred to."""
 
     image: str
     split: str
@@ -29,6 +30,7 @@ class Expression:
     size: Size
     box: Box
     segmentation: Any
+    others: tuple[Box, ...] = ()
 
 
 def read_expressions(
@@ -73,7 +75,13 @@ def read_expressions(
             )
     if not found:
         raise DataError(f"{refs}: no refs of split {split!r}; it has {', '.join(sorted(splits))}")
-    return found
+    in_image: dict[str, dict[Box, None]] = {}
+    for expression in found.values():
+        in_image.setdefault(expression.image, {})[expression.box] = None
+    return {
+        key: replace(expression, others=tuple(box for box in in_image[expression.image] if box != expression.box))
+        for key, expression in found.items()
+    }
 
 
 def _texts(where: str, entry: dict[str, Any], unit: Unit) -> list[tuple[str, str]]:

@@ -161,10 +161,32 @@ def measures(items: Sequence[Item]) -> dict[str, Measure]:
 def _baselines(
     direction: str, positives: Sequence[np.ndarray], candidates: int, cutoffs: Sequence[int]
 ) -> Iterator[Value]:
-    """hit@k of a random order: one minus the chance that all of the first k are wrong."""
+    """What a random order of the candidates is expected to score."""
     sizes, counts = np.unique([len(right) for right in positives], return_counts=True)
+    by_size = [expected_by_chance(int(size), candidates, cutoffs) for size in sizes]
+    for name in _names(cutoffs):
+        value = float(np.average([expected[name] for expected in by_size], weights=counts))
+        yield Value(f"baseline.chance.{direction}.{name}", value, len(positives), method="baseline")
+
+
+def expected_by_chance(right: int, candidates: int, cutoffs: Sequence[int]) -> dict[str, float]:
+    """Expected hit@k, recall@k, map and mrr of a random order of `candidates`, of which `right` are right.
+
+    hit@k is one minus the chance that all of the first k are wrong; for map see Bestgen 2015, "Exact expected average
+    precision of the random baseline".
+    """
+    ranks = np.arange(1, candidates - right + 2)
+    # The chance that the first right one stands at each rank: all before it wrong, then one of the right ones.
+    still_wrong = np.cumprod(np.concatenate([[1.0], 1 - right / (candidates - ranks[:-1] + 1)]))
+    first = still_wrong * right / (candidates - ranks + 1)
+    harmonic = float((1 / np.arange(1, candidates + 1)).sum())
+    after_another = (right - 1) / max(candidates - 1, 1)
+    expected = {
+        "map": (after_another * (candidates - harmonic) + harmonic) / candidates,
+        "mrr": float(first @ (1 / ranks)),
+    }
     for k in cutoffs:
         shown = min(k, candidates)
-        all_wrong = [comb(candidates - int(size), shown) / comb(candidates, shown) for size in sizes]
-        value = 1 - float(np.average(all_wrong, weights=counts))
-        yield Value(f"baseline.chance.{direction}.hit@{k}", value, len(positives), method="baseline")
+        expected[f"hit@{k}"] = 1 - comb(candidates - right, shown) / comb(candidates, shown)
+        expected[f"recall@{k}"] = shown / candidates
+    return expected

@@ -2,116 +2,124 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from chiasm.data.records import by_id, place, records
-from chiasm.errors import DataError
+from chiasm.errors import ConfigError, DataError
 from chiasm.score.answers import normalise
-from chiasm.score.bootstrap import summarise
+from chiasm.score.bootstrap import NO_INTERVAL, NO_VARIATION, summarise
 from chiasm.score.measure import Measure, ratio
 from chiasm.score.paired_tests import holm
 from chiasm.score.pairs import Gap, Pair
 from chiasm.score.result import Item, Score, Value
 
 
-@dataclass(frozen=True, slots=True)
-class Robustness:
-    """`score` holds drop, flip_rate, lost and gained of each perturbation, as slices ("perturbation", name). `gaps` are
-    the paired tests behind the drops, `p_adjusted` their p-values after Holm over all perturbations."""
-
-    score: Score
-    gaps: Mapping[str, Gap]
-    p_adjusted: Mapping[str, float]
-
-
-MEAN_SCORE = ratio("score", "items", most=math.inf)
-"""The measure of runs read by `read_run`."""
-
-
-def read_run(path: Path | str) -> Score:
-    """Per-item scores of a run: a JSON list or JSON lines of ``{"id", "score", "answer", "image"}``.
-
-    `score` is a finite number; `answer`, the answer in words rather than a letter of a choice, may be missing or null
-    (unparsed); `image` is what intervals are clustered by, the id where it is missing. Raises DataError with line.
-    """
-    items = []
-    rows = list(records(path))
-    numbers = {id(row): number for number, row in rows}
-    for name, row in by_id(path, rows, "id", "item").items():
-        value = row.get("score")
-        if not isinstance(value, int | float) or not math.isfinite(value):
-            raise DataError(f"{place(path, numbers[id(row)])}: the score of {name!r} is {value!r}, expected a number")
-        statistics = {"items": 1.0, "score": float(value)}
-        items.append(Item(name, str(row.get("image", name)), row.get("answer"), row.get("answer"), None, statistics))
-    return Score("run", "given scores", (), tuple(items))
-
-
 def score_robustness(
     clean: Score,
     perturbed: Mapping[str, Score],
-    measure: Measure = MEAN_SCORE,
+    metric: str,
+    measure: Measure,
     permutations: int = 10_000,
     replicates: int = 2000,
     seed: int = 0,
-) -> Robustness:
+) -> Score:
     """Compare a run with runs of the same items under named perturbations ("paraphrase", "blur", ...).
 
-    * drop: `measure` of the clean run minus that of the perturbed one, by exact McNemar where each picture has one
-      item that is right or wrong, else by flipping the signs of whole pictures' differences;
-    * flip_rate: share of items whose answer changed, in words; an answer that is unparsed in one run only has changed;
-    * lost and gained: share of items that scored lower, and higher, than without the perturbation.
+    Values, each but the first a slice ("perturbation", name):
 
-    The truth of an item must be the same in both, so give shuffled options by content, not by letter. Raises
-    DataError for runs that don't belong together or without a defined metric, naming the perturbation.
+    * clean and perturbed: `measure`, called `metric`, without and with the perturbation, on all items of the run;
+    * drop: by how much `metric` is worse with it on the common items, in the metric's own unit, below 0 if better;
+    * p_adjusted: of no difference, by exact McNemar where each picture has one item that is right or wrong, else
+      by swapping whole pictures; after Holm over all perturbations, in [0, 1];
+    * flip_rate: share of items whose answer changed, in words; an answer that is unparsed in one run only has changed;
+    * lost and gained: share of items that scored worse, and better, than without the perturbation; left out for a
+      metric that is no mean over items, such as F1.
+
+    An item's truth must be the same in both runs, so give shuffled options by content, not by letter (see `options`).
+    Raises ConfigError for a measure that does not rank, DataError for runs that don't belong together or without a
+    defined metric, naming the perturbation.
     """
     if not perturbed:
         raise DataError("no perturbed run to compare with")
+    if measure.better is None:
+        raise ConfigError(f"{metric} describes and does not rank, so it can't drop; choose another metric")
     gaps: dict[str, Gap] = {}
-    flips: list[Item] = []
+    changes: list[Item] = []
     notes: list[str] = []
     for name, run in perturbed.items():
         pair = Pair.of("the clean run", clean, name, run)
-        notes += pair.notes
-        gap = pair.gap(measure, np.arange(len(pair.items)), permutations, replicates, seed)
+        about = _about(pair, measure)
+        gap = pair.gap(measure, about, permutations, replicates, seed) if len(about) else None
         if gap is None:
-            raise DataError(f"the measure is undefined on the common items of the clean run and {name}")
+            raise DataError(f"{metric} is undefined on the common items of the clean run and {name}")
         gaps[name] = gap
-        flips += _flips(name, pair, run, measure)
+        notes += pair.notes
+        changes += _changes(name, pair, about, run, measure, gap)
     p_adjusted = dict(zip(gaps, holm([gap.p for gap in gaps.values()]), strict=True))
-    drops = tuple(
-        Value("drop", gap.difference, gap.items, gap.ci_low, gap.ci_high, gap.test, ("perturbation", name))
-        for name, gap in gaps.items()
-    )
-    shares = {
-        "flip_rate": ratio("flipped", "answered", "lower"),
-        "lost": ratio("lost", "items", "lower"),
-        "gained": ratio("gained", "items"),
-    }
-    found = summarise(flips, shares, ["perturbation"], replicates, seed)
-    values = drops + tuple(value for value in found if value.slice is not None)
-    return Robustness(Score("robustness", clean.dialect, values, tuple(flips), tuple(notes)), gaps, p_adjusted)
+    values = list(summarise(clean.items, {"clean": measure}, (), replicates, seed))
+    shares = summarise(changes, _SHARES, ["perturbation"], replicates, seed)
+    for name, gap in gaps.items():
+        where = ("perturbation", name)
+        (alone,) = summarise(perturbed[name].items, {"perturbed": measure}, (), replicates, seed)
+        values.append(Value(alone.metric, alone.value, alone.n, alone.ci_low, alone.ci_high, alone.method, where))
+        values.append(_drop(gap, measure, where))
+        values.append(Value("p_adjusted", p_adjusted[name], gap.items, method=gap.test, slice=where))
+        values += [value for value in shares if value.slice == where]
+        notes.append(_sentence(name, metric, gap, p_adjusted[name], len(gaps)))
+    dialect = f"{metric} of {clean.task}, {clean.dialect}"
+    return Score("robustness", dialect, tuple(values), tuple(changes), tuple(notes))
 
 
-def _flips(name: str, pair: Pair, run: Score, measure: Measure) -> list[Item]:
+_SHARES: Mapping[str, Measure] = {
+    "flip_rate": ratio("flipped", "answered", "lower"),
+    "lost": ratio("lost", "scored", "lower"),
+    "gained": ratio("gained", "scored"),
+}
+
+
+def measures(items: Sequence[Item]) -> dict[str, Measure]:
+    """The metrics of `score_robustness` that are functions of sums over its own items."""
+    return dict(_SHARES)
+
+
+def _drop(gap: Gap, measure: Measure, where: tuple[str, str]) -> Value:
+    sign = -1 if measure.better == "lower" else 1
+    ends = sorted(sign * end for end in (gap.ci_low, gap.ci_high) if end is not None)
+    if not ends:
+        return Value("drop", sign * gap.difference, gap.items, method=NO_INTERVAL, slice=where)
+    if ends[1] - ends[0] < 1e-12:
+        return Value("drop", sign * gap.difference, gap.items, method=NO_VARIATION, slice=where)
+    low, high = ends
+    return Value("drop", sign * gap.difference, gap.items, low, high, "paired bootstrap by image", where)
+
+
+def _about(pair: Pair, measure: Measure) -> np.ndarray:
+    """Indices of the common items that the measure counts: an examined run also holds items of other tasks."""
+    counted = [half.evaluate(lambda sums: sums[measure.count], half.values) > 0 for half in (pair.first, pair.second)]
+    return np.flatnonzero(counted[0] | counted[1])
+
+
+def _changes(name: str, pair: Pair, about: np.ndarray, run: Score, measure: Measure, gap: Gap) -> list[Item]:
+    """What became of the items."""
+    sign = -1 if measure.better == "lower" else 1
     before = pair.first.evaluate(measure.of, pair.first.values)
     after = pair.second.evaluate(measure.of, pair.second.values)
     others = {item.id: item for item in run.items}
+    averaged = (before[about].mean(), after[about].mean())
+    is_mean = np.allclose(averaged, (gap.first_value, gap.second_value), rtol=0, atol=1e-9)
     items = []
-    for item, clean_score, perturbed_score in zip(pair.items, before, after, strict=True):
+    for index in about:
+        item, gain = pair.items[index], sign * (after[index] - before[index])
         said, now = item.parsed, others[item.id].parsed
         statistics = {
-            "items": 1.0,
+            "scored": float(is_mean),
             # Where neither run has an answer there is nothing that could flip.
             "answered": float(said is not None or now is not None),
             "flipped": float(_in_words(said) != _in_words(now)),
-            "lost": float(perturbed_score < clean_score),
-            "gained": float(perturbed_score > clean_score),
+            "lost": float(is_mean and gain < 0),
+            "gained": float(is_mean and gain > 0),
         }
         slices = {"perturbation": name}
         items.append(Item(f"{name}/{item.id}", item.image, now, now, said, statistics, slices=slices))
@@ -120,3 +128,14 @@ def _flips(name: str, pair: Pair, run: Score, measure: Measure) -> list[Item]:
 
 def _in_words(answer: Any) -> Any:
     return normalise(answer) if isinstance(answer, str) else answer
+
+
+def _sentence(name: str, metric: str, gap: Gap, p: float, tests: int) -> str:
+    corrected = f", after Holm over {tests} perturbations" if tests > 1 else ""
+    sentence = (
+        f"{name}: {metric} {gap.first_value:.4g} without and {gap.second_value:.4g} with it on {gap.items} items of "
+        f"{gap.images} images; p = {p:.2g} by {gap.test}{corrected}"
+    )
+    if p >= 0.05 and gap.detectable is not None:
+        sentence += f"; a sample like this one shows changes from about {gap.detectable:.2g}"
+    return sentence + "."

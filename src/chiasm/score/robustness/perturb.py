@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image, ImageFilter
 
-from chiasm.data.images import open_image
-from chiasm.errors import ConfigError
+from chiasm.data.images import list_images, open_image
+from chiasm.errors import ConfigError, ImageError
 from chiasm.types import ImageSource
 
 GREY = (127, 127, 127)
@@ -42,6 +44,44 @@ def blur(image: ImageSource, item: str, share: float = 0.02) -> Image.Image:
 def blank(image: ImageSource, item: str) -> Image.Image:
     """An even grey picture of the same size: what is still right was not seen."""
     return Image.new("RGB", open_image(image, name=item).size, GREY)
+
+
+Kind = Literal["occlude", "blur", "blank"]
+_SAVED_WITH: Mapping[str, Mapping[str, Any]] = {
+    ".jpg": {"quality": 95, "subsampling": 0},
+    ".jpeg": {"quality": 95, "subsampling": 0},
+    ".webp": {"lossless": True},
+}
+
+
+def perturb_folder(folder: Path, out: Path, kind: Kind, strength: float | None = None) -> int:
+    """Perturb every picture below `folder` into `out`, under the same names and formats; returns how many there are.
+
+    `strength` is the `share` of `occlude` (.25 unless given) or `blur` (.02); `blank` has none. A picture's path below
+    `folder` is its item. Raises ConfigError for a strength that the kind does not take, for what is no folder, and for
+    one folder inside the other, and ImageError for a picture that can't be opened or written.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is no folder of pictures")
+    if out.resolve().is_relative_to(folder.resolve()) or folder.resolve().is_relative_to(out.resolve()):
+        raise ConfigError(f"{out} and {folder} lie in one another; name a folder of its own for the perturbed pictures")
+    if kind == "blank" and strength is not None:
+        raise ConfigError("blank pictures have no strength: there is nothing left of them")
+    how = {} if strength is None else {"share": strength}
+    paths = list_images([folder])
+    for path in paths:
+        item = path.relative_to(folder).as_posix()
+        if kind == "blank":
+            picture = blank(path, item)
+        else:
+            picture = {"occlude": occlude, "blur": blur}[kind](path, item, **how)
+        target = out / item
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            picture.save(target, **_SAVED_WITH.get(path.suffix.lower(), {}))
+        except OSError as error:
+            raise ImageError(f"{target}: {error.strerror or error}") from None
+    return len(paths)
 
 
 def shuffled_options(options: Sequence[str], item: str) -> tuple[int, ...]:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
+
+from chiasm.score.jackknife import jackknife_interval
+from chiasm.score.result import Value
+
+Correlation = Callable[[np.ndarray, np.ndarray], float]
 
 
 def spearman(a: np.ndarray, b: np.ndarray) -> float:
@@ -27,6 +34,25 @@ def kendall(a: np.ndarray, b: np.ndarray) -> float:
     discordant = _inversions(y[np.lexsort((y, x))])
     balance = pairs - tied_x - tied_y + tied_both - 2 * discordant
     return float(balance / ((pairs - tied_x) * (pairs - tied_y)) ** 0.5)
+
+
+def correlation_value(
+    name: str, of: Correlation, a: np.ndarray, b: np.ndarray, images: Sequence[str], seed: int = 0
+) -> Value:
+    """``of(a, b)``, called `name`, with its interval by image; without a value where one of the two is constant."""
+    pictures, picture = np.unique(images, return_inverse=True)
+
+    def without(part: np.ndarray) -> float:
+        kept = ~np.isin(picture, part)
+        return of(a[kept], b[kept])
+
+    value = of(a, b)
+    if np.isnan(value):
+        return Value(name, None, len(a), method="none: no variation")
+    found = jackknife_interval(value, without, len(pictures), seed=seed)
+    if found is None:
+        return Value(name, value, len(a), method="none: too few images")
+    return Value(name, value, len(a), max(-1.0, found[0]), min(1.0, found[1]), "delete-a-group jackknife by image")
 
 
 def _midranks(values: np.ndarray) -> np.ndarray:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 
 from chiasm.data.records import paired, records
 from chiasm.errors import ConfigError
 from chiasm.score.answers import normalise
+from chiasm.score.baselines import beside_blind, majority_values
 from chiasm.score.bootstrap import summarise
 from chiasm.score.measure import Measure, ratio
-from chiasm.score.result import Item, Score
+from chiasm.score.result import Item, Score, Value
 from chiasm.score.vqa.annotations import Annotation, read_annotations
 from chiasm.score.vqa.answers_file import Missing, answers_of
+from chiasm.score.vqa.image_names import by_question
 from chiasm.score.vqa.normalise import Cached
 from chiasm.score.vqa.prompts import named_by_image, ocr_note, with_question_ids
 from chiasm.score.vqa.questions import EMPTY_ANSWER, NO_PREDICTION, problem_of, unanswered
@@ -28,18 +31,23 @@ def score_vqa(
     dialect: Dialect = "official",
     missing: Missing = "error",
     replicates: int = 2000,
+    blind: Path | str | None = None,
 ) -> Score:
     """Accuracy in [0, 1] of `results` in one dialect; see `chiasm.score.vqa.soft_accuracy.Judge` for the dialects.
 
     `annotations`, `questions` and `results` are files as `read_annotations` and `read_answers` take them. Values are
     ``accuracy``, overall and by answer type and question type where the file has them, and, in a dialect that needs
-    answer ids which the file lacks, ``accuracy_with_answer_ids``. Raises DataError for files that do not fit, and
-    ConfigError for an unknown dialect.
+    answer ids which the file lacks, ``accuracy_with_answer_ids``. Beside them stands what the majority answer would
+    score, and, given `blind`, the answers of the same model without the pictures, what `beside_blind` says. Raises
+    DataError for files that do not fit, and ConfigError for an unknown dialect.
     """
     if dialect not in DIALECTS:
         raise ConfigError(f"unknown VQA dialect {dialect!r}; there are {', '.join(DIALECTS)}")
     truth, predictions, note = _read(annotations, results, questions, missing)
-    return _score(truth, predictions, dialect, note, replicates)
+    score = _score(truth, predictions, dialect, note, replicates)
+    if blind is None:
+        return score
+    return beside_blind(score, score_vqa(annotations, blind, questions, dialect, missing), measures(score.items))
 
 
 def score_vqa_in_every_dialect(
@@ -56,7 +64,10 @@ def score_vqa_in_every_dialect(
 
 def judge_all(truth: Sequence[Annotation], predictions: Mapping[str, str], dialect: Dialect) -> list[Verdict | None]:
     """A verdict for each question, None for one without a prediction."""
-    judge = Judge(dialect)
+    return _verdicts(truth, predictions, Judge(dialect))
+
+
+def _verdicts(truth: Sequence[Annotation], predictions: Mapping[str, str], judge: Judge) -> list[Verdict | None]:
     verdicts: list[Verdict | None] = []
     for question in truth:
         said = predictions.get(question.id)
@@ -71,7 +82,7 @@ def _read(
     rows = list(records(results))
     if named_by_image(rows, truth):
         rows = with_question_ids(results, rows, truth)
-    predictions = answers_of(results, rows)
+    predictions = by_question(answers_of(results, rows), truth)
     paired([question.id for question in truth], predictions, annotations, results, missing)
     return truth, predictions, ocr_note(rows)
 
@@ -79,19 +90,43 @@ def _read(
 def _score(
     truth: Sequence[Annotation], predictions: Mapping[str, str], dialect: Dialect, note: str | None, replicates: int
 ) -> Score:
-    verdicts = judge_all(truth, predictions, dialect)
+    light, judge = Cached(normalise), Judge(dialect)
+    verdicts = _verdicts(truth, predictions, judge)
     without_ids = dialect in BY_EQUALITY and any(question.records is not None for question in truth)
-    light = Cached(normalise)
     items = tuple(
         [
-            _item(question, predictions.get(question.id), verdict, without_ids, light)
+            _item(question, predictions.get(question.id), verdict, judge if without_ids else None, light)
             for question, verdict in zip(truth, verdicts, strict=True)
         ]
     )
     keys = [key for key in ("answer_type", "question_type") if any(key in item.slices for item in items)]
-    values = summarise(items, measures(items), keys, replicates)
+    values = summarise(items, measures(items), keys, replicates) + _majority(truth, items, judge, keys)
     notes = _notes(truth, items, dialect, without_ids)
     return Score("vqa", dialect, values, items, tuple(notes if note is None else [*notes, note]))
+
+
+def _majority(
+    truth: Sequence[Annotation], items: Sequence[Item], judge: Judge, keys: Sequence[str]
+) -> tuple[Value, ...]:
+    """Baselines of the answer that most people give."""
+
+    known: dict[tuple[str, tuple[str, ...], tuple[str, ...] | None], float] = {}
+
+    def score(text: str, question: Annotation) -> float:
+        key = text, question.answers, question.records
+        if key not in known:
+            known[key] = judge(*key).score
+        return known[key]
+
+    return majority_values(
+        items,
+        truth,
+        attrgetter("answers"),
+        {"accuracy": score},
+        keys,
+        judge.normalised,
+        only_given=judge.dialect != "substring",
+    )
 
 
 def measures(items: Sequence[Item]) -> dict[str, Measure]:
@@ -102,10 +137,12 @@ def measures(items: Sequence[Item]) -> dict[str, Measure]:
     return found
 
 
-def _item(question: Annotation, said: str | None, verdict: Verdict | None, without_ids: bool, light: Cached) -> Item:
+def _item(question: Annotation, said: str | None, verdict: Verdict | None, judge: Judge | None, light: Cached) -> Item:
+    """`judge` is given where answers have no ids, so that what can be attained can't be told from the answers alone."""
     statistics = {"questions": 1.0, "score": verdict.score if verdict else 0.0}
-    if without_ids:
+    if judge is not None:
         statistics["score_with_answer_ids"] = verdict.score_with_ids if verdict else 0.0
+        statistics["attainable"] = judge.attainable(question.answers, question.records)
     slices = {"outcome": _outcome(question, said, verdict, light)}
     if question.answer_type:
         slices["answer_type"] = question.answer_type
@@ -124,6 +161,7 @@ def _item(question: Annotation, said: str | None, verdict: Verdict | None, witho
         rule,
         problem,
         slices,
+        question.question,
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from chiasm.data.records import paired
 from chiasm.errors import DataError
+from chiasm.score.baselines import majority_values
 from chiasm.score.bootstrap import summarise
 from chiasm.score.measure import Measure, means
 from chiasm.score.result import Item, Score
@@ -54,6 +55,9 @@ def score_anls(
     items = tuple([_item(name, row, answers.get(name), questions) for name, row in rows.items()])
     keys = [key for key in ("question_type", "answer_type") if any(key in item.slices for item in items)]
     values = summarise(items, measures(items), keys, replicates)
+    values += majority_values(
+        items, [item.truth for item in items], tuple, _RULES, keys, same=_collapsed, only_given=False
+    )
     at_threshold = sum(item.statistics["anls"] != item.statistics["anls_paper"] for item in items)
     note = (
         "A similarity below .5 counts as 0. Exactly .5 stays in the official rule and is 0 in the paper's: "
@@ -72,18 +76,33 @@ def _item(name: str, row: dict, said: str | None, path: Path | str) -> Item:
     if not isinstance(accepted, list) or not accepted or not all(isinstance(answer, str) for answer in accepted):
         raise DataError(f"{path}: question {name!r} needs a list of texts as 'answers', found {accepted!r:.60}")
     score = 0.0 if said is None else anls(said, accepted)
-    exact = said is not None and _collapsed(said) in map(_collapsed, accepted)
+    exact = said is not None and _is_exact(said, accepted)
     problem = None if score else problem_of(said)
     statistics = {
         "questions": 1.0,
         "anls": score,
-        "anls_paper": score if score > THRESHOLD else 0.0,
+        "anls_paper": _above_threshold(score),
         "exact": float(exact),
     }
     slices = {"outcome": problem or _outcome(score, exact)} | _types(row)
-    return Item(
-        name, _image(row, name), said, said and _collapsed(said), tuple(accepted), statistics, "as is", problem, slices
-    )
+    parsed, asked = said and _collapsed(said), str(row.get("question") or "")
+    return Item(name, _image(row, name), said, parsed, tuple(accepted), statistics, "as is", problem, slices, asked)
+
+
+def _is_exact(prediction: str, answers: Sequence[str]) -> bool:
+    return _collapsed(prediction) in map(_collapsed, answers)
+
+
+def _above_threshold(score: float) -> float:
+    """The paper's rule, from the official score."""
+    return score if score > THRESHOLD else 0.0
+
+
+_RULES: dict[str, Callable[[str, tuple[str, ...]], float]] = {
+    "anls": anls,
+    "anls_paper": lambda said, answers: _above_threshold(anls(said, answers)),
+    "exact": lambda said, answers: float(_is_exact(said, answers)),
+}
 
 
 def _outcome(score: float, exact: bool) -> str:

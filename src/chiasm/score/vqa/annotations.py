@@ -37,15 +37,16 @@ def read_annotations(path: Path | str, questions_path: Path | str | None = None)
     or as JSON lines. An answer is a text or an object with an "answer". A question without ``question_id``, as in
     VizWiz, is known by its image.
 
-    `questions_path` is VQA's questions file; it must hold the same questions, and is otherwise only read for images the
-    annotations do not name. Raises DataError, naming file, entry and id, for anything that can't be scored.
+    `questions_path` is VQA's questions file; it must hold the same questions, and is otherwise only read for images and
+    wordings that the annotations do not have. Raises DataError, naming file, entry and id, for anything that can't be
+    scored.
     """
     rows = question_rows(path)
-    images: dict[str, Any] = {}
+    asked: dict[str, dict[str, Any]] = {}
     if questions_path is not None:
-        images = {name: row.get("image_id", "") for name, row in question_rows(questions_path).items()}
-        _same_questions(path, rows, questions_path, images)
-    return [_annotation(path, name, row, images) for name, row in rows.items()]
+        asked = question_rows(questions_path)
+        _same_questions(path, rows, questions_path, asked)
+    return [_annotation(path, name, row, asked.get(name, {})) for name, row in rows.items()]
 
 
 def _same_questions(path: Path | str, rows: Iterable[str], questions_path: Path | str, asked: Iterable[str]) -> None:
@@ -57,7 +58,7 @@ def _same_questions(path: Path | str, rows: Iterable[str], questions_path: Path 
         )
 
 
-def _annotation(path: Path | str, name: str, row: dict[str, Any], images: dict[str, Any]) -> Annotation:
+def _annotation(path: Path | str, name: str, row: dict[str, Any], asked: dict[str, Any]) -> Annotation:
     people = row.get("answers")
     if not isinstance(people, list) or not people:
         raise DataError(f"{path}: question {name!r} needs a list of 'answers', found {people!r:.60}")
@@ -69,12 +70,12 @@ def _annotation(path: Path | str, name: str, row: dict[str, Any], images: dict[s
         answers.append(answer)
     return Annotation(
         name,
-        str(row.get("image_id") or row.get("image") or images.get(name) or name),
+        str(row.get("image_id") or row.get("image") or asked.get("image_id") or name),
         tuple(answers),
         None if _told_apart(people) else tuple([_rest(person) for person in people]),
         str(row.get("answer_type") or ""),
         str(row.get("question_type") or ""),
-        str(row.get("question") or ""),
+        str(row.get("question") or asked.get("question") or ""),
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from chiasm.data.records import place, records
 from chiasm.errors import ConfigError, DataError
+from chiasm.score.baselines import majority_values
 from chiasm.score.bootstrap import Metric, summarise
 from chiasm.score.measure import Measure, ratio
 from chiasm.score.result import Item, Score
@@ -61,6 +62,17 @@ def score_chartqa(
     items = tuple([item for part, files in parts.items() for item in _items(part, *files, missing)])
     values = summarise(items, _accuracies(), ["part"], replicates)
     values += summarise(items, _means_of_parts(items), replicates=replicates)
+    values += majority_values(
+        items,
+        [item.truth for item in items],
+        lambda label: (label,),
+        {
+            "relaxed_accuracy.strict": lambda said, label: float(strict(said, label)),
+            "relaxed_accuracy.lenient": lambda said, label: float(lenient(said, label)),
+        },
+        ["part"] if len(parts) > 1 else (),
+        only_given=False,
+    )
     format_only = sum(item.slices["outcome"] == "format only" for item in items)
     note = f"{format_only} of {len(items)} answers are wrong by the strict rule only for their format."
     return Score("chartqa", "strict and lenient", values, items, (note, *unanswered(items)))
@@ -119,6 +131,7 @@ def _item(part: str, name: str, row: dict[str, str], said: str | None) -> Item:
         "as is",
         problem,
         slices,
+        row["query"],
     )
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from pathlib import Path
 
 from chiasm.errors import DataError
+from chiasm.score.baselines import majority_values
 from chiasm.score.bootstrap import summarise
 from chiasm.score.measure import Measure, means
 from chiasm.score.result import Item, Score, Value
@@ -90,6 +92,14 @@ def score_daquar(
         ]
     )
     values = summarise(items, measures(items), ["question_type"], replicates)
+    values += majority_values(
+        items,
+        [triple.answer for triple in triples],
+        lambda answer: (answer,),
+        {metric: partial(_constant_score, likeness) for metric, likeness in likenesses.items()},
+        ["question_type"],
+        only_given=False,
+    )
     notes = []
     if wordnet is None:
         absent = [Value(f"wups@{threshold}", None, 0, method="absent: no WordNet") for threshold in THRESHOLDS]
@@ -112,9 +122,12 @@ def _item(name: str, triple: Triple, answer: str | None, likenesses: dict[str, L
     statistics = {metric: set_score(predicted, true, likeness) for metric, likeness in likenesses.items()}
     statistics["questions"] = 1.0
     slices = {"question_type": _question_type(triple.question), "outcome": problem_of(answer) or _outcome(statistics)}
-    return Item(
-        name, triple.image, answer, predicted, true, statistics, "words between commas", problem_of(answer), slices
-    )
+    rule, problem = "words between commas", problem_of(answer)
+    return Item(name, triple.image, answer, predicted, true, statistics, rule, problem, slices, triple.question)
+
+
+def _constant_score(likeness: Likeness, said: str, answer: str) -> float:
+    return set_score(_words(said), _words(answer), likeness)
 
 
 def _outcome(statistics: dict[str, float]) -> str:

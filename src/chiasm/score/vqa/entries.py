@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from chiasm.data.records import by_id, place, read_json, records
+from chiasm.data.records import by_id, records
 from chiasm.errors import DataError
 
 _CONTAINERS = ("annotations", "data", "questions")
@@ -15,35 +15,14 @@ _ID_KEYS = ("question_id", "questionId", "image")
 def question_rows(path: Path | str) -> dict[str, dict[str, Any]]:
     """The entries by question id, as they are written. Without a question id, as in VizWiz, the image is the id.
 
+    The file is ``{"annotations": [...]}``, ``{"data": [...]}`` or ``{"questions": [...]}``, a list, or JSON lines.
     Raises DataError for an entry without an id and for a second one with the same.
     """
-    rows = entries(path)
+    rows = list(records(path, within=_CONTAINERS))
     if not rows:
         raise DataError(f"{path} holds no questions")
     key = next((key for key in _ID_KEYS if key in rows[0][1]), _ID_KEYS[0])
     return by_id(path, rows, key, "question")
-
-
-def entries(path: Path | str) -> list[tuple[int, dict[str, Any]]]:
-    """The numbered entries of ``{"annotations": [...]}``, ``{"data": [...]}`` or ``{"questions": [...]}``, of a list,
-    or of JSON lines."""
-    if first_byte(path) == b"[" or place(path, 1).endswith("line 1"):
-        return list(records(path))
-    document = read_json(path)
-    if isinstance(document, dict) and any(key in document for key in _ID_KEYS):
-        return [(1, document)]  # JSON lines of a single line
-    lists = [key for key in _CONTAINERS if isinstance(document, dict) and isinstance(document.get(key), list)]
-    if not lists:
-        raise DataError(
-            f"{path}: expected {{'annotations': [...]}}, {{'data': [...]}}, a list or JSON lines, "
-            f"found {document!r:.60}"
-        )
-    container = lists[0]
-    rows = list(enumerate(document[container], start=1))
-    for number, row in rows:
-        if not isinstance(row, dict):
-            raise DataError(f"{place(path, number)} of {container!r}: expected an object {{...}}, found {row!r:.60}")
-    return rows
 
 
 def first_byte(path: Path | str) -> bytes:

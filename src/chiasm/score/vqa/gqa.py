@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 from chiasm.data.records import paired, read_json
 from chiasm.errors import ConfigError, DataError
+from chiasm.score.baselines import majority_values
 from chiasm.score.bootstrap import summarise
 from chiasm.score.measure import Measure, ratio
 from chiasm.score.result import Item, Score
@@ -101,6 +102,13 @@ def score_gqa(
     values = summarise(items, measures(items), replicates=replicates)
     sliced = summarise(items, {"accuracy": _ACCURACY}, _SLICES, replicates)
     values += tuple(value for value in sliced if value.slice is not None)
+    values += majority_values(
+        items,
+        [true[name] for name in balanced],
+        lambda answer: (answer,),
+        {"accuracy": lambda text, answer: float(rewriting.prediction(text) == answer)},
+        ("structural_type", "semantic_type"),
+    )
     groups = [(asked[name].get("groups") or {}).get("global") for name in balanced]
     distance = distribution(
         groups,
@@ -167,9 +175,8 @@ def _item(
         "words": f"{len(question['question'].split()):02d}",
         "steps": f"{steps:02d}",
     }
-    return Item(
-        name, str(question.get("imageId", name)), said, parsed, question["answer"], statistics, "as is", problem, slices
-    )
+    image, true, asked = str(question.get("imageId", name)), question["answer"], question["question"]
+    return Item(name, image, said, parsed, true, statistics, "as is", problem, slices, asked)
 
 
 def _read_questions(path: Path | str) -> dict[str, dict[str, Any]]:

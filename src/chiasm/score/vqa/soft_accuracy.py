@@ -15,7 +15,7 @@ from typing import Literal, get_args
 from chiasm.score.vqa import normalise
 from chiasm.score.vqa.normalise import Cached
 
-Dialect = Literal["official", "lmms", "evalai", "vlmevalkit", "simple", "exact", "substring"]
+Dialect = Literal["official", "lmms", "evalai", "vlmevalkit", "vizwiz", "simple", "exact", "substring"]
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 
 BY_EQUALITY: frozenset[Dialect] = frozenset({"official", "lmms"})
@@ -26,6 +26,7 @@ _NORMALISERS: dict[Dialect, Callable[[str], str]] = {
     "lmms": normalise.lmms,
     "evalai": normalise.evalai,
     "vlmevalkit": normalise.vlmevalkit,
+    "vizwiz": normalise.official,
     "simple": normalise.lower_and_strip,
     "exact": normalise.lower_and_strip,
     "substring": normalise.lower_and_strip,
@@ -68,6 +69,8 @@ class Judge:
     """Scores predictions in one dialect; each distinct text is normalised once.
 
     * ``official``, ``lmms``, ``evalai``, ``vlmevalkit``: leave-one-out accuracy as those scorers compute it.
+    * ``vizwiz``: as ``evalai`` leaves people out, but people's answers stay as written and the prediction is normalised
+      as in ``official``. VizWiz ships answers that are prepared already. Its script's curly apostrophes are not copied.
     * ``simple``: min(matches / 3, 1). Never below the leave-one-out accuracy of the same matches.
     * ``exact``: 1 if any person gave the answer.
     * ``substring``: 1 if the answer contains a person's or is contained in one: credits "1" for "10". Only on request.
@@ -100,8 +103,18 @@ class Judge:
                 return Verdict(parsed, matches, leave_equals_out(list(equal.values()), people), score, raw)
         return Verdict(parsed, matches, score, score, raw)
 
+    def attainable(self, answers: Sequence[str], records: Sequence[Hashable] | None = None) -> float:
+        """The most points that one of `answers` would itself get: below 1 where people disagree."""
+        return max(self(answer, answers, records).score for answer in set(answers))
+
+    def normalised(self, text: str) -> str:
+        """An answer as it is compared, but for those that this dialect compares as they were written."""
+        return self._normal[text]
+
     def _compared(self, prediction: str, answers: Sequence[str]) -> tuple[str, list[str], bool]:
         normal = self._normal
+        if self.dialect == "vizwiz":
+            return normal[prediction], list(answers), False
         truths = list(map(normal.__getitem__, answers))
         if self.dialect == "official" and truths.count(truths[0]) == len(truths):
             # The official scorer skips all normalisation where the people agree to the letter.

@@ -55,6 +55,12 @@ class WordNet:
         """The noun senses of a word or its base forms, the most frequent first."""
         return [sense for form in self._base_forms(word.lower()) for sense in self._senses_of(form)]
 
+    def is_near(self, a: str, b: str) -> bool:
+        """Whether two words or phrases share a noun sense, or a sense of one is right above a sense of the other."""
+        ours, theirs = (set(self.senses(word.replace(" ", "_"))) for word in (a, b))
+        above = [{parent for sense in senses for parent in self._entry(sense)[1]} for senses in (ours, theirs)]
+        return bool(ours & theirs or ours & above[1] or theirs & above[0])
+
     def wu_palmer(self, a: int, b: int) -> float:
         """2 d / (distance a + distance b + 2 d) for the lowest common hypernym at depth d, the root's being 1.
 

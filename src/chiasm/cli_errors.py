@@ -1,0 +1,201 @@
+"""`chiasm errors`: what cost the points of one run or several, and what each kind of mistake costs."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from chiasm.cli_output import errors_to_exit
+from chiasm.errors import ConfigError
+
+if TYPE_CHECKING:
+    from chiasm.score.faults import FaultCost
+    from chiasm.score.faults.duplicates import Cluster
+    from chiasm.score.faults.report import FaultReport, FaultyRun, PairReport
+    from chiasm.score.faults.suspects import Suspects
+    from chiasm.score.faults.table import FaultRow
+    from chiasm.score.faults.unannotated import Unannotated
+
+_WIDTH = 60
+"""Characters of an answer or a truth that are shown of it."""
+
+
+def errors(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders of `chiasm score --out` or `chiasm examine`.")],
+    metric: Annotated[list[str] | None, typer.Option(help="Show the cost in this metric; may be repeated.")] = None,
+    blind: Annotated[
+        Path | None, typer.Option(help="Score folder of the same model without the pictures, for language priors.")
+    ] = None,
+    examples: Annotated[int, typer.Option(min=0, help="Worst examples of each cause.")] = 1,
+    images: Annotated[Path | None, typer.Option(help="Folder of the pictures, to show where an example is.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write every fault to this CSV file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")] = False,
+) -> None:
+    """Kinds and causes of mistakes, what each costs in every metric, and where several models contradict the truth."""
+    with errors_to_exit():
+        from chiasm.examine.compare_runs import named_runs
+        from chiasm.examine.faults import read_faults
+        from chiasm.score.faults.report import report_faults
+
+        found = {name: read_faults(folder, blind) for name, folder in named_runs(runs).items()}
+        report = report_faults(found, examples)
+        for name, run in found.items():
+            _check_known(metric or [], name, run, report)
+        if out:
+            _write_csv(out, found)
+        if as_json:
+            print(json.dumps(asdict(report), ensure_ascii=False))
+            return
+        pictures = _pictures(report, images) if images else {}
+        for name, run in found.items():
+            _print_table(name, run, report.runs[name].table, metric or [])
+            _print_examples(report.runs[name].table, pictures)
+            _print_clusters(report.runs[name].clusters)
+        for pair in report.pairs:
+            _print_pair(pair, "images" if found[pair.first].score.task.startswith("coco-") else "items")
+        if report.suspects is not None:
+            _print_suspects(report.suspects, pictures)
+        if report.unannotated:
+            _print_unannotated(report.unannotated, pictures)
+
+
+def _check_known(asked: list[str], name: str, run: FaultyRun, report: FaultReport) -> None:
+    known = {*run.measures, *(cost.metric for row in report.runs[name].table for cost in row.costs)}
+    if unknown := [metric for metric in asked if metric not in known]:
+        raise ConfigError(f"{name} has no metric {unknown[0]!r} to cost mistakes in, only {', '.join(sorted(known))}")
+
+
+def _pictures(report: FaultReport, folder: Path) -> Mapping[str, Path]:
+    """The files of the pictures that are shown."""
+    from chiasm.report.pictures import find_pictures
+
+    names = {shown.image for run in report.runs.values() for row in run.table for shown in row.examples}
+    names |= {suspect.image for suspect in report.suspects.found} if report.suspects else set()
+    return find_pictures(names | {thing.image for thing in report.unannotated}, folder, ())
+
+
+def _print_table(name: str, run: FaultyRun, rows: tuple[FaultRow, ...], asked: list[str]) -> None:
+    """Costs are in the metrics asked for, or else in the first that ranks and that the row costs."""
+    from rich.console import Console
+    from rich.table import Table
+
+    ranking = ["AP50", *(metric for metric, measure in run.measures.items() if measure.better is not None)]
+    costs = [{cost.metric: cost for cost in row.costs} for row in rows]
+    own = [next((metric for metric in ranking if metric in row), "") for row in costs]
+    metrics = asked or sorted(set(own) - {""})
+    one_column = not asked and len(metrics) > 1
+    wrong = len({fault.item for fault in run.faults if fault.cause != "loose"})
+    title = f"{name}: {run.score.task}, {wrong} of {len(run.score.items)} items with a mistake"
+    table = Table(title=title, title_justify="left")
+    table.add_column("kind, cause", overflow="fold")
+    for column in ("count", "of items"):
+        table.add_column(column, justify="right")
+    for column in ["change"] if one_column else [f"change of {metric}" for metric in metrics]:
+        table.add_column(column, justify="right", overflow="fold")
+    for row, cost, first in zip(rows, costs, own, strict=True):
+        cells = [f"{first} {_cost(cost.get(first))}"] if one_column else [_cost(cost.get(metric)) for metric in metrics]
+        label = row.kind if row.cause is None else f"  {row.cause}"
+        table.add_row(label, str(row.count), f"{row.share:.1%}", *cells, style="bold" if row.cause is None else None)
+    Console().print(table, markup=False)
+
+
+def _cost(cost: FaultCost | None) -> str:
+    if cost is None:
+        return "-"
+    interval = f" ({cost.ci_low:+.3f} to {cost.ci_high:+.3f})" if cost.ci_low is not None else ""
+    return f"{cost.change:+.4f}{interval}"
+
+
+def _print_examples(rows: tuple[FaultRow, ...], pictures: Mapping[str, Path]) -> None:
+    shown = [example for row in rows if row.cause is not None for example in row.examples]
+    if shown:
+        typer.echo("worst examples:")
+    for example in shown:
+        fault = example.fault
+        typer.echo(f"  {fault.kind}, {fault.cause}: {fault.item}{f' ({fault.detail})' if fault.detail else ''}")
+        if example.prompt and example.prompt not in (fault.detail, fault.item.partition(": ")[2]):
+            typer.echo(f"    asked {_short(example.prompt)}")
+        typer.echo(f"    said {_short(example.said)}; true {_short(example.truth)}")
+        if example.image in pictures:
+            typer.echo(f"    picture {pictures[example.image]}")
+
+
+def _print_clusters(clusters: tuple[Cluster, ...]) -> None:
+    if clusters:
+        typer.echo("made most often:")
+    for cluster in clusters[:5]:
+        asked = f" to {_short(cluster.prompt)}" if cluster.prompt else ""
+        typer.echo(f"  {len(cluster.items)} x {cluster.kind}: {_short(cluster.said)}{asked}")
+
+
+def _print_pair(pair: PairReport, unit: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{pair.first} against {pair.second}: {unit} with a mistake", title_justify="left")
+    for column in ("kind", "neither", f"only {pair.first}", f"only {pair.second}", "both"):
+        table.add_column(column, justify="left" if column == "kind" else "right", overflow="fold")
+    for row in pair.shared:
+        counts = (row.neither, row.only_first, row.only_second, row.both)
+        table.add_row(row.kind or "any", *map(str, counts))
+    Console().print(table, markup=False)
+
+
+def _print_suspects(suspects: Suspects, pictures: Mapping[str, Path]) -> None:
+    typer.echo(
+        f"{len(suspects.found)} times all models say the same against the truth; {suspects.expected:.1f} would be "
+        f"expected if their mistakes were independent. Is the truth right? The least probable:"
+    )
+    for suspect in suspects.found[:10]:
+        asked = f"{_short(suspect.prompt)}: " if suspect.prompt else ""
+        typer.echo(f"  {suspect.item}: {asked}said {_short(suspect.answer)}, true {_short(suspect.truth)}")
+        if suspect.image in pictures:
+            typer.echo(f"    picture {pictures[suspect.image]}")
+
+
+def _print_unannotated(things: tuple[Unannotated, ...], pictures: Mapping[str, Path]) -> None:
+    typer.echo(f"{len(things)} times all detectors see an object that is not annotated. The most certain:")
+    for thing in things[:10]:
+        shown = _short({"name": thing.name, "box": thing.box, "score": thing.certainty})
+        typer.echo(f"  {thing.items[0]}: {shown}{f' in {pictures[thing.image]}' if thing.image in pictures else ''}")
+
+
+def _write_csv(path: Path, runs: Mapping[str, FaultyRun]) -> None:
+    from chiasm.score.faults.table import example_of
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("run", "item", "image", "kind", "cause", "detail", "asked", "said", "true", "repair"))
+        for name, run in runs.items():
+            items = {item.id: item for item in run.score.items}
+            for fault in run.faults:
+                shown = example_of(fault, items[fault.item])
+                texts = (_text(shown.said), _text(shown.truth), _text(dict(fault.repair)))
+                writer.writerow(
+                    (name, fault.item, shown.image, fault.kind, fault.cause, fault.detail, shown.prompt, *texts)
+                )
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _short(value: Any) -> str:
+    """On one line, boxes to the pixel, repeated answers counted, cut to `_WIDTH`."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict) and {"name", "box"} <= value.keys():
+        score = f" {value['score']:.2f}" if "score" in value else ""
+        return f"{value['name']}{score} at ({', '.join(f'{side:.0f}' for side in value['box'])})"
+    if isinstance(value, list) and len(set(map(str, value))) < len(value):
+        value = ", ".join(f"{answer} x {count}" for answer, count in Counter(map(str, value)).most_common())
+    text = " ".join(_text(value).split())
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"

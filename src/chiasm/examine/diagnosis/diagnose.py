@@ -1,0 +1,236 @@
+"""`chiasm diagnose`: answers, readouts and the verdict, step by step into a folder that a stopped run goes on from."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import chiasm
+from chiasm.errors import RunError
+from chiasm.examine.diagnosis.asked import Asked, Said, ask, look, swapped
+from chiasm.examine.diagnosis.decoder_states import decoder_states
+from chiasm.examine.diagnosis.stages import Diagnosis, Readings, diagnose_readings
+from chiasm.models.protocol import VisionLanguageModel
+from chiasm.probe.question_readout import Ensemble, Lessons, Projection, Recipe, answer_classes, fit_readouts
+
+SITES = ("encoder", "connector")
+MANIFEST, ITEMS, SUMMARY = "manifest.json", "items.jsonl", "diagnosis.json"
+Advance = Callable[[int], None]
+Steps = Callable[[str, int], AbstractContextManager[Advance]]
+"""Opens a step of the work, by its name and number of parts; what it gives is called with how many parts are done."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a diagnosis is made.
+
+    lessons     other pictures with questions that the readouts learn from; None to learn from the diagnosed ones
+                themselves, each fold from the others
+    layer       a decoder layer that is read out as well, None for none; a negative one counts from the last
+    reference   an encoder whose features show what can be read of these pictures at all
+    """
+
+    lessons: Asked | None = None
+    layer: int | None = None
+    reference: VisionLanguageModel | None = None
+    folds: int = 4
+    batch: int = 16
+    limit: int = 32
+    recipe: Recipe = field(default_factory=Recipe)
+    seeds: tuple[int, ...] = (0, 1, 2)
+
+
+@dataclass(frozen=True)
+class Hits:
+    """Of every question in order, the share of readouts that answer it right from its own picture, and from another's;
+    `learnable` says whether its answer is one that they can give."""
+
+    own: np.ndarray
+    other: np.ndarray
+    learnable: np.ndarray
+
+
+def diagnose(
+    model: VisionLanguageModel,
+    asked: Asked,
+    plan: Plan,
+    folder: Path | None = None,
+    identity: Mapping[str, Any] | None = None,
+    steps: Steps = lambda name, parts: nullcontext(lambda done: None),
+    known: dict[str, Hits] | None = None,
+) -> tuple[Diagnosis, Readings, Said]:
+    """Where `model` lost the answers that it gave wrongly.
+
+    With a `folder` each step is kept there, and the same call goes on after the last finished one; `identity` says what
+    must be equal for that. `known` has hits that need not be found again (a site that a lesion leaves as it was) and
+    gets those that are. Questions whose answer the readouts can't give are left out. Raises RunError for a folder of
+    another diagnosis, DataError where there is nothing to learn from.
+    """
+    if folder is not None:
+        _begin(folder, identity or {})
+    said = _kept(folder, "answers", lambda: _asked(model, asked, plan, steps), _said_from)
+    hits = {} if known is None else known
+    order = [*SITES, *([] if plan.layer is None else [f"decoder.{plan.layer}"])]
+    for site in [*order, *([] if plan.reference is None else ["reference"])]:
+        if site not in hits:
+            looker = plan.reference if site == "reference" and plan.reference is not None else model
+            hits[site] = _kept(folder, f"hits-{site}", partial(_read, looker, site, asked, plan, steps), _hits_from)
+    everyone = np.logical_and.reduce([hits[site].learnable for site in hits])
+    readings = _readings(asked, said, hits, order, everyone)
+    found = diagnose_readings(readings)
+    if folder is not None:
+        _finish(folder, asked, said, readings, found, everyone)
+    return found, readings, said
+
+
+def _asked(model: VisionLanguageModel, asked: Asked, plan: Plan, steps: Steps) -> Said:
+    with steps("asking", len(asked.examples)) as advance:
+        return ask(model, asked, plan.batch, plan.limit, advance)
+
+
+def _read(model: VisionLanguageModel, site: str, asked: Asked, plan: Plan, steps: Steps) -> Hits:
+    """Features at a site, readouts trained on them, and what they answer."""
+    taken = "encoder" if site == "reference" else site
+    projections: dict[str, Projection] = {}
+
+    def features(of: Asked, name: str) -> Lessons:
+        with steps(f"{site}: {name}", len(of.examples)) as advance:
+            if plan.layer is not None and site == f"decoder.{plan.layer}":
+                return decoder_states(model, of, plan.layer, plan.batch, projections, advance)
+            return look(model, of, [taken], plan.batch, projections, advance)[taken]
+
+    if plan.lessons is not None:
+        lessons = features(plan.lessons, "looking at the lessons")
+        tests = features(asked, "looking")
+        classes = answer_classes(lessons)
+        return _hits(_trained(lessons, classes, plan, site, steps), tests, classes)
+    tests = features(asked, "looking")
+    classes = answer_classes(tests)
+    folds = np.arange(len(tests.questions)) % plan.folds
+    if site.startswith("decoder."):  # there the rows are questions, and those of one picture stay together
+        folds = np.repeat(np.arange(len(asked.questions)) % plan.folds, [len(group) for group in asked.questions])
+    rows: list[list[tuple[float, float]]] = [[] for _ in tests.questions]
+    for fold in range(plan.folds):
+        held = np.flatnonzero(folds == fold).tolist()
+        if not held:
+            continue
+        rest = np.flatnonzero(folds != fold).tolist()
+        ensemble = _trained(_some(tests, rest), classes, plan, f"{site} {fold + 1}/{plan.folds}", steps)
+        part = _some(tests, held)
+        for row, own, other in zip(held, ensemble.hits(part), ensemble.hits(swapped(part)), strict=True):
+            rows[row] = list(zip(own, other, strict=True))
+    flat = np.array([pair for row in rows for pair in row]).reshape(-1, 2)
+    return Hits(flat[:, 0], flat[:, 1], _learnable(tests, classes))
+
+
+def _trained(lessons: Lessons, classes: Sequence[str], plan: Plan, name: str, steps: Steps) -> Ensemble:
+    with steps(f"{name}: readouts", plan.recipe.epochs * len(plan.seeds)) as advance:
+        return fit_readouts(lessons, classes, plan.recipe, plan.seeds, lambda: advance(1))
+
+
+def _hits(ensemble: Ensemble, tests: Lessons, classes: Sequence[str]) -> Hits:
+    own, other = (
+        np.array([hit for row in ensemble.hits(lessons) for hit in row]) for lessons in (tests, swapped(tests))
+    )
+    return Hits(own, other, _learnable(tests, classes))
+
+
+def _learnable(tests: Lessons, classes: Sequence[str]) -> np.ndarray:
+    known = set(classes)
+    return np.array([bool(known & set(accepted)) for group in tests.answers for accepted in group])
+
+
+def _some(lessons: Lessons, rows: list[int]) -> Lessons:
+    return Lessons(
+        lessons.features.select(rows), [lessons.questions[i] for i in rows], [lessons.answers[i] for i in rows]
+    )
+
+
+def _readings(asked: Asked, said: Said, hits: Mapping[str, Hits], order: Sequence[str], chosen: np.ndarray) -> Readings:
+    reference = hits.get("reference")
+    return Readings(
+        image=asked.column(lambda i, q: asked.examples[i].id)[chosen],
+        kind=asked.column(lambda i, q: q.kind or "question")[chosen],
+        right=said.right[chosen],
+        blind=said.blind[chosen],
+        hit={site: hits[site].own[chosen] for site in order},
+        absent={site: hits[site].other[chosen] for site in order},
+        sites=tuple(order),
+        reference=None if reference is None else np.stack([reference.own, reference.other], axis=1)[chosen],
+    )
+
+
+def _begin(folder: Path, identity: Mapping[str, Any]) -> None:
+    manifest = {"format": 1, "kind": "diagnosis", "chiasm": chiasm.__version__, **identity}
+    manifest = json.loads(json.dumps(manifest))
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / MANIFEST
+    if path.exists():
+        old = json.loads(path.read_text("utf-8"))
+        different = sorted(key for key in old.keys() | manifest.keys() if old.get(key) != manifest.get(key))
+        if different:
+            raise RunError(f"{folder} holds another diagnosis (other {', '.join(different)}); name another folder")
+    elif any(folder.iterdir()):
+        raise RunError(f"{folder} holds something else; name an empty folder for the diagnosis")
+    else:
+        _write(path, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+
+
+def _kept(folder: Path | None, name: str, make: Callable[[], Any], read: Callable[[Mapping[str, Any]], Any]) -> Any:
+    """A finished step from its file, or made now and kept."""
+    if folder is None:
+        return make()
+    path = folder / f"{name}.json"
+    if path.exists():
+        return read(json.loads(path.read_text("utf-8")))
+    made = make()
+    columns = {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in vars(made).items()}
+    _write(path, json.dumps(columns))
+    return made
+
+
+def _said_from(columns: Mapping[str, Any]) -> Said:
+    return Said(columns["text"], *(np.array(columns[key]) for key in ("right", "blind", "logprob", "logprob_blind")))
+
+
+def _hits_from(columns: Mapping[str, Any]) -> Hits:
+    return Hits(**{key: np.array(value) for key, value in columns.items()})
+
+
+def _finish(folder: Path, asked: Asked, said: Said, readings: Readings, found: Diagnosis, chosen: np.ndarray) -> None:
+    ids = asked.column(lambda i, q: q.id)[chosen]
+    texts = asked.column(lambda i, q: q.text)[chosen]
+    truths = [accepted for group in asked.accepted for accepted in group]
+    lines = []
+    for row, at in enumerate(np.flatnonzero(chosen).tolist()):
+        line: dict[str, Any] = {
+            "id": ids[row], "image": readings.image[row], "kind": readings.kind[row], "question": texts[row],
+            "truth": truths[at], "said": said.text[at], "right": bool(readings.right[row]),
+            "right_blind": bool(readings.blind[row]),
+            "hits": {site: round(float(readings.hit[site][row]), 3) for site in readings.sites},
+            "logprob": round(float(said.logprob[at]), 4), "logprob_blind": round(float(said.logprob_blind[at]), 4),
+        }  # fmt: skip
+        if not readings.right[row]:
+            line["verdict"] = found.verdict[row]
+            line["probability"] = [round(float(p), 3) for p in found.probability[row]]
+        lines.append(json.dumps(line, ensure_ascii=False))
+    _write(folder / ITEMS, "\n".join(lines) + "\n")
+    summary = {
+        "questions": len(chosen), "left_out": int((~chosen).sum()), "sites": list(readings.sites),
+        "kinds": [asdict(kind) for kind in found.kinds],
+    }  # fmt: skip
+    _write(folder / SUMMARY, json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    unfinished.write_text(text, "utf-8")
+    os.replace(unfinished, path)

@@ -1,0 +1,174 @@
+"""Reads a file of predictions to its end and lists every problem in it."""
+
+from __future__ import annotations
+
+import codecs
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chiasm.data.json_text import shortened
+from chiasm.score.doctor.boxes import Boxes
+from chiasm.score.doctor.findings import SHOWN, Finding, Place, Tally
+from chiasm.score.doctor.ids import Ids
+from chiasm.score.doctor.rows import Word, rows
+from chiasm.score.doctor.texts import Texts
+from chiasm.score.doctor.truth import ID_KEYS, PAIR_KEYS, Form, Truth, pair_id, read_truth
+
+ANSWER_KEYS = (
+    "prediction", "answer", "caption", "text", "caption_predicted", "response", "output", "bbox", "segmentation",
+)  # fmt: skip
+REGIONS = ("bbox", "segmentation")
+"""Answers of which a picture may have any number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkup:
+    """`records` counts what could be read, `word` is what the numbers of places count; `id_key` and `answer_key` are
+    where ids and answers were found, None if they were not. Errors stand before warnings."""
+
+    path: str
+    records: int
+    word: Word
+    id_key: str | None
+    answer_key: str | None
+    findings: tuple[Finding, ...]
+
+    @property
+    def has_errors(self) -> bool:
+        return any(finding.severity == "error" for finding in self.findings)
+
+
+def check_predictions(
+    path: Path | str, truth: Path | str | None = None, id_key: str | None = None, answer_key: str | None = None
+) -> Checkup:
+    """Every problem of a file of predictions; what each kind means is in `findings.KINDS`.
+
+    The file is JSON (a list, ``{id: answer}``, or an object with a list in it), JSON lines, CSV, TSV or one answer a
+    line. Unless `id_key` and `answer_key` are given, they are the first of `ID_KEYS` and `ANSWER_KEYS` that the first
+    record has. `truth` is any file that the scorers take as truth: it says which ids there should be, which answers
+    should be yes or no or an option's letter, and how large pictures are. In memory are the ids and one record.
+
+    Raises DataError for a file that can't be opened or is UTF-16 text, and for a truth that can't be read.
+    """
+    known = read_truth(truth) if truth is not None else None
+    tally, unreadable = Tally(), list[str]()
+    named = [key for key in (id_key, answer_key) if key is not None]
+    word, found = rows(path, frozenset((*ID_KEYS, *ANSWER_KEYS, *named)), unreadable)
+    look = _Look(tally, known, id_key, answer_key)
+    _check_bytes(path, tally)
+    for number, row in found:
+        look.add(number, row)
+    look.finish()
+    for message in unreadable:
+        tally.add("unreadable", found=message.removeprefix(str(path)).lstrip(":, "))
+    return Checkup(str(path), look.records, word, look.id_key, look.answer_key, tally.findings())
+
+
+class _Look:
+    """The checks of a file, one record after the other."""
+
+    def __init__(self, tally: Tally, truth: Truth | None, id_key: str | None, answer_key: str | None) -> None:
+        self.records, self.id_key, self.answer_key = 0, id_key, answer_key
+        self._tally, self._truth = tally, truth
+        self._pairs: Counter[str] = Counter()
+        self._types: Counter[str] = Counter()
+        self._first_of_type: defaultdict[str, list[Place]] = defaultdict(list)
+
+    def _begin(self, row: dict[str, Any]) -> None:
+        """What the first record says of all."""
+        self.id_key = self.id_key or next((key for key in ID_KEYS if key in row), None)
+        self.answer_key = self.answer_key or next((key for key in ANSWER_KEYS if key in row), None)
+        self._by_pair = self.id_key in (None, "image") and all(key in row for key in PAIR_KEYS)
+        if self._truth is not None and not self._truth.has_ids and not self._by_pair and self.id_key is not None:
+            forms = self._truth.forms.values()
+            self._truth = Truth(forms={str(place): form for place, form in enumerate(forms)}, has_ids=False)
+        forms_of_all = set(self._truth.forms.values()) if self._truth else set()
+        self._usual: Form = forms_of_all.pop() if len(forms_of_all) == 1 else "text"
+        if self._truth is None and self.answer_key in ("caption", "caption_predicted"):
+            self._usual = "caption"
+        self._ids = Ids(self._tally, self._truth, many=self.answer_key in REGIONS)
+        self._texts, self._boxes = Texts(self._tally), Boxes(self._tally, self._truth)
+
+    def add(self, number: int, row: dict[str, Any]) -> None:
+        if self.records == 0:
+            self._begin(row)
+        self.records += 1
+        if self._by_pair:
+            name = self._ids.add(number, pair_id(row, self._pairs), all(key in row for key in PAIR_KEYS))
+        else:
+            name = self._ids.add(number, row.get(self.id_key or ""), self.id_key in row)
+        for key in _not_finite(row):
+            if key != self.id_key:
+                self._tally.add("not finite", number, name, f"{key!r} is {shortened(row[key])}")
+        if self.answer_key is None or self.answer_key not in row:
+            self._tally.add("no answer", number, name, f"it has {', '.join(row)}"[:80])
+            return
+        answer = row[self.answer_key]
+        if self.answer_key in REGIONS:
+            self._boxes.add(number, name, row)
+            return
+        self._note_type(number, name, answer)
+        if isinstance(answer, str):
+            form: Form = self._usual
+            options: Mapping[str, str] = {}
+            if self._truth is not None and name is not None:
+                form, options = self._truth.forms.get(name, form), self._truth.options.get(name, {})
+            self._texts.add(number, name, answer, form, options)
+        elif answer in (None, []):
+            self._tally.add("empty answer", number, name, repr(answer))
+
+    def finish(self) -> None:
+        if self.records == 0:
+            return
+        self._ids.finish()
+        self._texts.finish()
+        self._boxes.finish()
+        self._report_types()
+
+    def _note_type(self, number: int, name: str | None, answer: Any) -> None:
+        what = _type_name(answer)
+        self._types[what] += 1
+        if len(self._first_of_type[what]) < SHOWN:
+            self._first_of_type[what].append(Place(number, name, shortened(answer)))
+
+    def _report_types(self) -> None:
+        """Text is what answers should be, or else what most of them are; None is an empty answer of any type."""
+        del self._types["null"]
+        usual = "text" if "text" in self._types else max(self._types, key=self._types.__getitem__, default="")
+        for what, count in self._types.items():
+            if what != usual:
+                self._tally.add_many("wrong type", count, self._first_of_type[what])
+
+
+def _check_bytes(path: Path | str, tally: Tally) -> None:
+    with open(path, "rb") as file:
+        start = file.read(1 << 20)
+    if start.startswith(codecs.BOM_UTF8):
+        tally.add("byte order mark", 1)
+    if b"\r\n" in start:
+        tally.add("CRLF", 1 + start[: start.index(b"\r\n")].count(b"\n"))
+
+
+def _not_finite(row: dict[str, Any]) -> Iterator[str]:
+    return (key for key, value in row.items() if not _is_finite(value))
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(map(_is_finite, value))
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _type_name(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true or false"
+    names: dict[type, str] = {str: "text", list: "a list", dict: "an object"}
+    return names.get(type(value), "a number")
