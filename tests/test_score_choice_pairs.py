@@ -33,8 +33,8 @@ def test_nlvr2_consistency_by_hand(tmp_path):
     assert found["accuracy"] == pytest.approx(5 / 6)
     assert found["accuracy.group"] == 0.5
     # Always true: 5 of 6 labels, and sentence S whole.
-    assert found["baseline.always_T.accuracy"] == pytest.approx(5 / 6)
-    assert found["baseline.always_T.accuracy.group"] == 0.5
+    assert found["baseline.majority.accuracy"] == pytest.approx(5 / 6)
+    assert found["baseline.majority.accuracy.group"] == 0.5
     assert {item.image for item in score.items} == {"dev-1"}
     assert score.notes == ("2 groups of 2 or 4.",)
 

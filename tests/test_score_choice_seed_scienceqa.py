@@ -42,7 +42,7 @@ def test_seed_numbers_by_hand_from_json_lines_with_trailing_commas(seed_question
     assert numbers(score, ("data_type", "image"))["accuracy"] == 1
     assert numbers(score, ("question_type", "Action Recognition"))["accuracy"] == 0
     assert numbers(score)["baseline.chance.accuracy"] == 0.25
-    assert numbers(score)["baseline.always_B.accuracy"] == pytest.approx(2 / 3)
+    assert numbers(score)["baseline.majority.accuracy"] == pytest.approx(2 / 3)
     assert score.items[2].rule == "one option's text in the text"
 
 

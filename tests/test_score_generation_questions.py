@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chiasm.errors import DataError
+from chiasm.errors import ConfigError, DataError
 from chiasm.score.generation.compliance import Edit, score_compliance
 from chiasm.score.generation.tifa import score_tifa
 from chiasm.score.generation.vqascore import score_vqascore, vqar_score, vqascore
@@ -116,6 +116,19 @@ def test_the_prompt_is_the_published_one_and_texts_may_hold_braces() -> None:
 def test_answers_that_are_no_logprobs_are_refused_with_their_id(answer: list[float]) -> None:
     with pytest.raises(DataError, match=r"'p7'.*log-probabilities"):
         score_vqascore(lambda *_: answer, [("p7", None, "a cat")])
+
+
+def test_a_question_that_does_not_hold_the_text_asks_nothing() -> None:
+    with pytest.raises(ConfigError, match="would ask the same"):
+        vqascore(yes_with(0.5), None, "a cat", "Is this it?")
+
+
+def test_texts_of_one_picture_are_resampled_together() -> None:
+    pairs = [(str(i), f"{i // 2}.png", "a cat") for i in range(6)]
+    score = score_vqascore(lambda image, prompt, answers: [-1.0, -2.0], pairs, "a {text}?", ("yes", "no"))
+    assert [item.image for item in score.items] == ["0.png", "0.png", "1.png", "1.png", "2.png", "2.png"]
+    assert score.dialect == "a {text}? (yes or no)"
+    assert score.items[0].prompt == "a a cat?"
 
 
 def test_vqascore_over_pairs() -> None:

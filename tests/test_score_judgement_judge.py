@@ -1,22 +1,19 @@
 """Models as judges: verdicts, cached replies, and an endpoint that misbehaves."""
 
-import contextlib
-import json
 import math
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from chat_server import Server, completion
 
+from chiasm.data.chat.cache import CachedEndpoint, request_key
+from chiasm.data.chat.endpoint import Endpoint, EndpointError, Reply, user_message
 from chiasm.errors import ConfigError, DataError, ParseError
-from chiasm.score.judgement.cache import CachedJudge, request_key
-from chiasm.score.judgement.endpoint import Endpoint, EndpointError, Reply, user_message
 from chiasm.score.judgement.judge import Judged, Judging, filled, score_with_judge
 from chiasm.score.judgement.judged_pairs import PAIR_PROMPT, JudgedPair, judge_pairs
 from chiasm.score.judgement.verdicts import parse_score, parse_winner, smoothed_score
@@ -125,8 +122,8 @@ def test_a_pair_is_judged_in_both_orders() -> None:
 
         pairs = [JudgedPair(f"q{i}", "?", "long answer", "short", description="a cat") for i in range(4)]
         found = judge_pairs(ask, pairs, Judging("j", prompt=PAIR_PROMPT), ("x", "y"))
-        winners.append({row.winner for row in found.preferences})
-        return {v.metric: v.value for v in found.score.values}
+        winners.append({item.parsed for item in found.items})
+        return {v.metric: v.value for v in found.values}
 
     winners: list[set[str | None]] = []
     by_content = prefers(lambda a, b: "A" if len(a) > len(b) else "B")
@@ -135,7 +132,7 @@ def test_a_pair_is_judged_in_both_orders() -> None:
     assert by_content == {"win_rate": 1, "position_changed": 0, "unparsed": 0}
     assert by_position == {"win_rate": 0.5, "position_changed": 1, "unparsed": 0}
     assert unsure == {"win_rate": None, "position_changed": None, "unparsed": 1}
-    assert winners == [{"x"}, {None}, set()]
+    assert winners == [{"x"}, {"tie"}, {None}]
     with pytest.raises(ConfigError, match=r"\{a\}"):
         judge_pairs(lambda request: Reply("A"), [JudgedPair("q", "?", "1", "2", description="d")], HOW, ("x", "y"))
 
@@ -147,25 +144,25 @@ def test_the_cache_outlives_a_kill_in_the_middle_of_a_line(tmp_path: Path) -> No
         asked.append(request["n"])
         return Reply(f"reply\u2028 {request['n']}", (("5", {"5": -0.1}),))
 
-    first = [CachedJudge(ask, path)({"n": n, "m": 0}) for n in range(3)]
+    first = [CachedEndpoint(ask, path)({"n": n, "m": 0}) for n in range(3)]
     whole = path.read_bytes()
     path.write_bytes(whole[:-7])
-    again = CachedJudge(ask, path)
+    again = CachedEndpoint(ask, path)
     assert [again({"m": 0, "n": n}) for n in range(3)] == first
     assert asked == [0, 1, 2, 2]
     assert path.read_bytes() == whole
     path.write_bytes(b"{}\n" + whole)
     with pytest.raises(DataError, match="line 1"):
-        CachedJudge(ask, path)
+        CachedEndpoint(ask, path)
 
 
 def test_a_killed_process_loses_no_reply_that_it_used(tmp_path: Path) -> None:
     path = tmp_path / "replies.jsonl"
     program = (
         "import itertools\n"
-        "from chiasm.score.judgement.cache import CachedJudge\n"
-        "from chiasm.score.judgement.endpoint import Reply\n"
-        f"ask = CachedJudge(lambda request: Reply('x' * 5000), {str(path)!r})\n"
+        "from chiasm.data.chat.cache import CachedEndpoint\n"
+        "from chiasm.data.chat.endpoint import Reply\n"
+        f"ask = CachedEndpoint(lambda request: Reply('x' * 5000), {str(path)!r})\n"
         "for n in itertools.count():\n"
         "    ask({'n': n})\n"
         "    print(n, flush=True)\n"
@@ -179,7 +176,7 @@ def test_a_killed_process_loses_no_reply_that_it_used(tmp_path: Path) -> None:
     def ask_again(request: Mapping[str, Any]) -> Reply:
         raise AssertionError(f"{request} was paid for already")
 
-    again = CachedJudge(ask_again, path)
+    again = CachedEndpoint(ask_again, path)
     assert all(again({"n": n}).text == "x" * 5000 for n in used)
 
 
@@ -189,47 +186,6 @@ def test_the_key_knows_picture_prompt_and_decoding() -> None:
 
     assert key() == key()
     assert len({key(), key("u"), key(picture=b"2"), key(model="n"), key(seed=1)}) == 5
-
-
-class Server:
-    """A chat endpoint whose next answers are `script`: (status, body or None to hang up, delay in seconds)."""
-
-    def __init__(self) -> None:
-        self.script: list[tuple[int, Any, float]] = []
-        self.seen: list[dict[str, Any]] = []
-        self.at_once = self.most_at_once = 0
-        lock = threading.Lock()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                with lock:
-                    outer.seen.append(body | {"path": self.path, "key": self.headers.get("Authorization")})
-                    outer.at_once += 1
-                    outer.most_at_once = max(outer.most_at_once, outer.at_once)
-                    status, answer, delay = outer.script.pop(0) if outer.script else (200, completion("Score: 5"), 0.02)
-                time.sleep(delay)
-                with lock:
-                    outer.at_once -= 1
-                if answer is None:
-                    return
-                data = json.dumps(answer).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                with contextlib.suppress(BrokenPipeError):  # the client has given up waiting
-                    self.wfile.write(data)
-
-            def log_message(self, *_: Any) -> None: ...
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
-
-
-def completion(text: Any, logprobs: Any = None) -> dict[str, Any]:
-    return {"choices": [{"message": {"role": "assistant", "content": text}, "logprobs": logprobs}]}
 
 
 @pytest.fixture
@@ -243,11 +199,11 @@ def server() -> Iterator[Server]:
 def test_a_request_and_its_reply(server: Server) -> None:
     top = [{"token": "4", "logprob": -2.0}]
     server.script = [(200, completion("5", {"content": [{"token": "5", "logprob": -0.2, "top_logprobs": top}]}), 0)]
-    request = HOW.request("Grade.", b"\x89PNG...")
+    request = HOW.request("Grade.", np.zeros((4, 6, 3), np.uint8))
     assert Endpoint(server.url, key="secret")(request) == Reply("5", (("5", {"5": -0.2, "4": -2.0}),))
     seen = server.seen[0]
     assert (seen["path"], seen["key"], seen["model"]) == ("/v1/chat/completions", "Bearer secret", "judge-1")
-    assert seen["messages"][0]["content"][0]["image_url"]["url"].startswith("data:image/png;base64,")
+    assert seen["messages"][0]["content"][0]["image_url"]["url"].startswith("data:image/jpeg;base64,")
 
 
 def test_passing_troubles_are_tried_again(server: Server) -> None:
@@ -275,7 +231,7 @@ def test_lasting_troubles_are_told_with_the_servers_words(server: Server) -> Non
 def test_a_run_over_http_asks_once_and_not_too_much_at_once(server: Server, tmp_path: Path) -> None:
     how = Judging("judge-1", concurrency=3)
     scores = [
-        score_with_judge(CachedJudge(Endpoint(server.url), tmp_path / "replies.jsonl"), answers(12), how)
+        score_with_judge(CachedEndpoint(Endpoint(server.url), tmp_path / "replies.jsonl"), answers(12), how)
         for _ in range(2)
     ]
     assert scores[0] == scores[1]
@@ -288,6 +244,6 @@ def test_an_error_keeps_the_replies_that_were_paid_for(server: Server, tmp_path:
     server.script = [(200, completion("Score: 5"), 0)] * 3 + [(401, {"error": "key"}, 0)]
     path = tmp_path / "replies.jsonl"
     with pytest.raises(EndpointError, match="401"):
-        score_with_judge(CachedJudge(Endpoint(server.url), path), answers(40), Judging("judge-1", concurrency=1))
+        score_with_judge(CachedEndpoint(Endpoint(server.url), path), answers(40), Judging("judge-1", concurrency=1))
     # Three before the error, and what was under way when it came.
     assert 3 <= len(path.read_text().splitlines()) <= 5

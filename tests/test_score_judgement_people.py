@@ -14,7 +14,8 @@ from chiasm.score.judgement.agreement import krippendorff_alpha, score_ratings
 from chiasm.score.judgement.aspects import aspect_table
 from chiasm.score.judgement.bradley_terry import bradley_terry, score_preferences
 from chiasm.score.judgement.calibration import calibrated_mean
-from chiasm.score.judgement.ratings import Preference, Rating, read_preferences, read_ratings
+from chiasm.score.judgement.preference_files import Preference, read_preferences
+from chiasm.score.judgement.ratings import Rating, read_ratings
 from chiasm.score.result import Score, Value
 
 NAN = np.nan
@@ -76,8 +77,13 @@ def test_strengths_reproduce_how_often_each_system_wins() -> None:
 def test_an_undefeated_system_has_no_finite_strength() -> None:
     assert np.isnan(bradley_terry(np.array([[0, 5, 5], [0, 0, 3], [0, 2, 0]]))).all()
     rows = [Preference(str(i), "r", "best", "other", "best") for i in range(9)]
-    with pytest.raises(DataError, match="best never lost to"):
-        score_preferences(rows)
+    score = score_preferences(rows)
+    values = {(v.metric, v.slice and v.slice[1]): v.value for v in score.values}
+    assert values["strength", "best"] is None
+    assert values["win_rate", "best"] == 1
+    assert "best never lost to" in score.notes[0]
+    with pytest.raises(DataError, match="no preferences"):
+        score_preferences([])
 
 
 def test_the_interval_of_a_strength_covers_it() -> None:
@@ -118,10 +124,11 @@ def test_ratings_come_from_csv_and_json_lines_alike(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("item,rater,rating\na,b,good\n", "line 2.*'good'"), ("item,rater,rating\na,b,nan\n", "line 2.*'nan'"),
-        ("item,rater,rating\na,b,1\na,b,2\n", "line 3.*second rating"), ("item,rater,rating\na,b\n", "line 2.*fields"),
-        ("item,rater\na,b\n", "no 'rating'"), ("item,rater,rating\n,b,1\n", "line 2.*'item'"),
-        ("item,rater,rating\n", "no ratings"), ('item,rater,rating\n"a,b,1\n', "not CSV"),
+        ("item,rater,rating\na,b,good\n", "entry 1.*'good'"), ("item,rater,rating\na,b,nan\n", "entry 1.*'nan'"),
+        ("item,rater,rating\na,b,1\na,b,2\n", "entry 2.*second rating"),
+        ("item,rater,rating\na,b\n", "line 2.*2 cells"),
+        ("item,rater\na,b\n", "no 'rating'"), ("item,rater,rating\n,b,1\n", "entry 1.*'item'"),
+        ("item,rater,rating\n", "no ratings"), ('item,rater,rating\n"a,b,1\n', "not readable as a table"),
     ],
 )  # fmt: skip
 def test_bad_ratings_are_named(tmp_path: Path, text: str, message: str) -> None:
@@ -134,11 +141,64 @@ def test_bad_ratings_are_named(tmp_path: Path, text: str, message: str) -> None:
 def test_preferences_name_their_winner(tmp_path: Path) -> None:
     path = tmp_path / "p.csv"
     path.write_text("item,left,right,winner\n1,a,b,left\n2,a,b,b\n3,b,a,tie\n")
-    assert [row.winner for row in read_preferences(path)] == ["a", "b", None]
-    for row, message in [("1,a,b,c", "'c'"), ("1,a,a,a", "itself"), ("1,a,b,", "winner is ''")]:
+    assert [row.winner for row in read_preferences(path).rows] == ["a", "b", None]
+    for row, message in [("1,a,b,c", "'c'"), ("1,a,a,a", "between two systems"), ("1,a,b,", "winner is ''")]:
         path.write_text(f"item,left,right,winner\n{row}\n")
         with pytest.raises(DataError, match=message):
             read_preferences(path)
+
+
+def test_pick_a_pics_own_rows(tmp_path: Path) -> None:
+    rows = [
+        {"caption": "a cat", "model_0": "x", "model_1": "y", "label_0": 1.0, "label_1": 0.0, "user_id": 7},
+        {"caption": "a cat", "model_0": "y", "model_1": "x", "label_0": 0.5, "label_1": 0.5, "user_id": 8},
+        {"caption": "a dog", "model_0": "x", "model_1": "x", "label_0": 0.0, "label_1": 1.0, "user_id": 8},
+        {"caption": "a dog", "model_0": "x", "model_1": "y", "label_0": 0, "label_1": 0, "has_label": False},
+    ]
+    path = tmp_path / "p.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    found = read_preferences(path)
+    assert found.rows == (Preference("a cat", "7", "x", "y", "x"), Preference("a cat", "8", "y", "x", None))
+    assert [note.rpartition(":")[2] for note in found.notes] == [" 1 rows.", " 1 pairs."]
+    table = tmp_path / "p.csv"
+    table.write_text("caption,model_0,model_1,label_0,label_1,has_label\na cat,x,y,1.0,0.0,True\nb,x,y,0,0,False\n")
+    assert read_preferences(table).rows == (Preference("a cat", "", "x", "y", "x"),)
+    path.write_text(json.dumps([rows[0] | {"label_0": 1, "label_1": 1}]))
+    with pytest.raises(DataError, match=r"entry 1.*1 and 1"):
+        read_preferences(path)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": "p", "generations": ["x/1.png", "y/1.png", "z/1.png"], "ranking": [1, 3, 1], "id": "p"},
+        {"prompt": "p", "image_path": ["1.png", "2.png", "3.png"], "rank": [0, 2, 0], "systems": ["x", "y", "z"]},
+        {"prompt": "p", "image_path": ["x/1.png", "y/1.png", "z/1.png"], "human_preference": [1, 0, 1]},
+    ],
+)
+def test_a_ranking_is_all_of_its_pairs(tmp_path: Path, row: dict[str, Any]) -> None:
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps([row]))
+    assert [(p.left, p.right, p.winner) for p in read_preferences(path).rows] == [
+        ("x", "y", "x"), ("x", "z", None), ("y", "z", "z"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"prompt": "p", "generations": ["1.png", "2.png"], "ranking": [1, 2]}, "which system made it"),
+        ({"prompt": "p", "generations": ["x/1.png"], "ranking": [1, 2]}, "one length"),
+        ({"prompt": "p", "generations": ["x/1.png", "y/1.png"], "ranking": [1, "?"]}, "expected numbers"),
+        ({"prompt": "p", "image_path": ["1", "2"], "rank": [1, 2], "systems": ["x"]}, "'systems'"),
+        ({"prompt": "p", "chosen": 1}, "'chosen'; expected item, left"),
+    ],
+)
+def test_rankings_that_say_nothing_are_named(tmp_path: Path, row: dict[str, Any], message: str) -> None:
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps([row]))
+    with pytest.raises(DataError, match=f"entry 1.*{message}"):
+        read_preferences(path)
 
 
 def test_mean_ratings_by_system_with_agreement() -> None:

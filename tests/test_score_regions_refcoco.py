@@ -62,7 +62,11 @@ def score(files: Path, rows: list[dict] | str, refs_name: str = "refs.json", **o
 
 
 def overall(scored: Score) -> Mapping[str, float | None]:
-    return {value.metric: value.value for value in scored.values if value.slice is None}
+    return {
+        value.metric: value.value
+        for value in scored.values
+        if value.slice is None and not value.metric.startswith("baseline.")
+    }
 
 
 # Exact; half of it (IoU .5, centre inside); 40 of 160 columns (IoU .25, centre on the border); nothing in common.

@@ -1,11 +1,19 @@
+import json
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chiasm.errors import DataError
-from chiasm.score.robustness.human import leave_one_out, pairwise_agreement, score_human_consistency
+from chiasm.errors import ConfigError, DataError
+from chiasm.score.captioning.score import score_captions
+from chiasm.score.result import Score
+from chiasm.score.robustness.human import others_who_agree, score_human_answers
+from chiasm.score.robustness.human_captions import score_human_captions
 from chiasm.score.robustness.rank_correlation import kendall, spearman
+from chiasm.score.vqa.soft_accuracy import Judge
 
 
 @settings(deadline=None)  # the first call imports scipy
@@ -32,38 +40,113 @@ def test_correlations_of_nothing() -> None:
         assert np.isnan(spearman(values, values))
 
 
-def test_agreement_by_hand() -> None:
-    # Three say red (one in capitals), one says blue: 3 of 6 pairs agree.
-    answers = ["red", "Red.", "the red", "blue"]
-    assert pairwise_agreement(answers) == 0.5
-    # Each red has two others of its kind, min(2 / 3, 1); blue has none.
-    assert leave_one_out(answers) == pytest.approx(3 * (2 / 3) / 4)
-    assert leave_one_out(answers, "exact") == pytest.approx(3 / 4)
-    for function in (pairwise_agreement, leave_one_out):
-        with pytest.raises(DataError, match="at least two"):
-            function(["red"])
+RED = ["red", "Red.", "the red", "blue"]
 
 
-def test_a_model_that_errs_where_people_disagree_is_consistent() -> None:
+def asked(path: Path, answers: dict[str, list[str]], **more: Any) -> Path:
+    rows = [{"question_id": n, "image_id": n, "answers": said, **more} for n, said in answers.items()]
+    path.write_text(json.dumps({"annotations": rows}))
+    return path
+
+
+def said(path: Path, answers: dict[str, str]) -> Path:
+    path.write_text(json.dumps([{"question_id": name, "answer": text} for name, text in answers.items()]))
+    return path
+
+
+def values(score: Score) -> dict[str, float | None]:
+    return {value.metric: value.value for value in score.values if value.slice is None}
+
+
+def test_people_against_each_other_by_hand(tmp_path: Path) -> None:
+    # Three say red (one in capitals), one says blue: each red has two others of its kind, blue has none.
+    assert others_who_agree(RED, Judge("lmms")) == [2, 2, 2, 0]
+    assert others_who_agree(RED, Judge("exact")) == [0, 0, 0, 0]
+    gt = asked(tmp_path / "gt.json", {"a": RED})
+    assert values(score_human_answers(gt, dialect="lmms")) == {
+        "human": pytest.approx(3 * (2 / 3) / 4),
+        "agreement": pytest.approx(3 / 6),
+    }
+    # "red" is part of "the red" and of "red.": all three find another, in any case.
+    assert values(score_human_answers(gt, dialect="substring"))["human"] == pytest.approx(3 / 4)
+
+
+def test_the_model_beside_the_people_is_the_official_accuracy(tmp_path: Path) -> None:
+    # Ten people, four say yes: a yes of theirs finds three others, a no five; the model's no finds six of ten.
+    gt = asked(tmp_path / "gt.json", {"a": ["yes"] * 4 + ["no"] * 6, "b": ["yes"] * 10}, answer_type="yes/no")
+    score = score_human_answers(gt, said(tmp_path / "p.json", {"a": "no", "b": "maybe"}), dialect="lmms")
+    found = values(score)
+    assert found["human"] == 1
+    assert found["agreement"] == pytest.approx(((4 * 3 + 6 * 5) / 90 + 1) / 2)
+    assert found["model"] == 0.5
+    assert found["model_minus_human"] == -0.5
+    assert ("answer_type", "yes/no") in {value.slice for value in score.values}
+
+
+@pytest.mark.parametrize("dialect", ["official", "lmms", "evalai", "vizwiz", "simple", "exact"])
+def test_a_person_scores_as_their_answer_would_against_the_others(tmp_path: Path, dialect: Any) -> None:
+    answers = ["cat", "Cat", "a cat", "dog", "two dogs", "cat", "", "yes", "dog", "cat"]
+    others = others_who_agree(answers, Judge(dialect))
+    for person, count in enumerate(others):
+        rest = [answer for other, answer in enumerate(answers) if other != person]
+        assert Judge(dialect)(answers[person], rest).matches == count
+
+
+def test_a_model_that_errs_where_people_disagree_is_consistent(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     answers = {f"q{i}": ["yes"] * (5 + i % 6) + ["no"] * (5 - i % 6) for i in range(120)}
-    scores = {name: float(rng.random() < said.count("yes") / 10) for name, said in answers.items()}
-    found = {v.metric: v for v in score_human_consistency(answers, scores).values}
-    assert [*found] == ["spearman", "kendall", "agreement", "human", "model"]
+    model = {name: "yes" if rng.random() < people.count("yes") / 10 else "eh" for name, people in answers.items()}
+    score = score_human_answers(asked(tmp_path / "gt.json", answers), said(tmp_path / "p.json", model), dialect="lmms")
+    found = {value.metric: value for value in score.values}
     for name in ("spearman", "kendall"):
         assert found[name].ci_low is not None
         assert 0 < found[name].ci_low < found[name].value < found[name].ci_high <= 1  # type: ignore[operator]
 
 
-def test_what_cannot_be_correlated_is_said() -> None:
-    answers = {"a": ["x", "x"], "b": ["x", "y"], "c": ["x"]}
-    score = score_human_consistency(answers, {"a": 1.0, "b": 1.0, "c": 0.0})
-    assert [v.value for v in score.values[:2]] == [None, None]
-    assert "1 items with fewer than two" in score.notes[0]
-    assert "no rank correlation" in score.notes[1]
+def test_what_cannot_be_compared_is_said(tmp_path: Path) -> None:
+    gt = asked(tmp_path / "gt.json", {"a": ["x", "x"], "b": ["x", "y"], "c": ["x"]})
+    score = score_human_answers(gt, said(tmp_path / "p.json", {"a": "z", "b": "z", "c": "z"}))
+    assert [value.value for value in score.values if value.metric in ("spearman", "kendall")] == [None, None]
+    assert "1 of 3 questions have one answer only" in score.notes[1]
+    assert "no rank correlation" in score.notes[2]
     with pytest.raises(DataError, match="'c'"):
-        score_human_consistency(answers, {"a": 1.0, "b": 1.0})
-    with pytest.raises(DataError, match="no item has two"):
-        score_human_consistency({"c": ["x"]}, {"c": 1.0})
-    with pytest.raises(DataError, match="'b'"):
-        score_human_consistency(answers, {"a": 1.0, "b": float("nan"), "c": 0.0})
+        score_human_answers(gt, said(tmp_path / "p.json", {"a": "z", "b": "z"}))
+    with pytest.raises(DataError, match="no question has two"):
+        score_human_answers(asked(tmp_path / "one.json", {"a": ["x"]}))
+    with pytest.raises(ConfigError, match="dialect"):
+        score_human_answers(gt, dialect="loud")  # type: ignore[arg-type]
+
+
+CAPTIONS = {
+    "1": ["a cat sits on a red mat", "a cat on a mat", "the cat is sitting down"],
+    "2": ["two dogs run on the beach", "dogs running on sand", "a pair of dogs by the sea"],
+}
+
+
+def test_captions_are_the_mean_of_the_rounds(tmp_path: Path) -> None:
+    (tmp_path / "refs.json").write_text(json.dumps(CAPTIONS))
+    model = {"1": "a cat on a red mat", "2": "dogs run on the beach"}
+    (tmp_path / "said.json").write_text(json.dumps(model))
+    found = values(score_human_captions(tmp_path / "refs.json", tmp_path / "said.json"))
+    rounds: dict[str, list[dict[str, float | None]]] = {"human": [], "model": []}
+    for number in range(3):
+        others = {name: captions[:number] + captions[number + 1 :] for name, captions in CAPTIONS.items()}
+        (tmp_path / "others.json").write_text(json.dumps(others))
+        (tmp_path / "one.json").write_text(json.dumps({name: texts[number] for name, texts in CAPTIONS.items()}))
+        for who, path in (("human", "one.json"), ("model", "said.json")):
+            rounds[who].append(values(score_captions(tmp_path / "others.json", tmp_path / path)))
+    for metric in ("bleu_1", "bleu_4", "rouge_l", "cider_d", "cider"):
+        means = {who: np.mean([one[metric] for one in found_in]) for who, found_in in rounds.items()}
+        assert found[f"human_{metric}"] == pytest.approx(means["human"])
+        assert found[f"model_{metric}"] == pytest.approx(means["model"])
+        assert found[f"model_minus_human_{metric}"] == pytest.approx(means["model"] - means["human"])
+
+
+def test_a_single_caption_has_no_others(tmp_path: Path) -> None:
+    (tmp_path / "refs.json").write_text(json.dumps(CAPTIONS | {"3": ["alone"]}))
+    score = score_human_captions(tmp_path / "refs.json")
+    assert [item.id for item in score.items] == ["1", "2"]
+    assert "1 of 3 images have one caption only" in score.notes[1]
+    (tmp_path / "refs.json").write_text(json.dumps({"3": ["alone"]}))
+    with pytest.raises(DataError, match="no image has two"):
+        score_human_captions(tmp_path / "refs.json")

@@ -61,7 +61,8 @@ def test_accuracy_overall_and_by_type(files):
 
 def test_types_may_be_absent(files):
     bare = [{key: row[key] for key in ("question_id", "image_id", "answers")} for row in ANNOTATIONS]
-    assert [(value.metric, value.slice) for value in score_vqa(*files(bare)).values] == [("accuracy", None)]
+    values = [(value.metric, value.slice) for value in score_vqa(*files(bare)).values]
+    assert values == [("accuracy", None), ("baseline.majority.accuracy", None)]
 
 
 def test_items_say_where_the_points_went(files):
@@ -208,8 +209,9 @@ def test_few_people_are_noted(files):
         ([annotation(10, [])], RESULTS[:1], "question '10' needs a list of 'answers'"),
         ([annotation(10, [{"answer": 3}])], RESULTS[:1], "question '10' has the answer 3, expected text"),
         ([ANNOTATIONS[0], ANNOTATIONS[0]], RESULTS[:1], "a second question for question_id '10'"),
-        ('{"images": []}', RESULTS[:1], "expected {'annotations'"),
-        ("7", RESULTS[:1], "expected {'annotations'"),
+        ('{"images": []}', RESULTS[:1], "this question has no 'question_id', only 'images'"),
+        ('{\n"images": []\n}', RESULTS[:1], "expected a JSON list under 'annotations' or 'data' or 'questions'"),
+        ("7", RESULTS[:1], "line 1: expected an object {...}, found 7"),
         ("[]", RESULTS[:1], "holds no questions"),
         ('{"annotations": [3]}', RESULTS[:1], "expected an object {...}, found 3"),
     ],

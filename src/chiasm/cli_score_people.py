@@ -25,9 +25,7 @@ class Named(NamedTuple):
     path: Path
 
 
-def _named(text: str | Named) -> Named:
-    if isinstance(text, Named):  # typer parses a list of them twice
-        return text
+def _named(text: str) -> Named:
     name, equals, path = text.partition("=")
     if not (name and equals and path):
         raise typer.BadParameter(f"{text!r} should be NAME=PATH, for example blur=runs/blur")

@@ -63,6 +63,8 @@ def check_predictions(
     for number, row in found:
         look.add(number, row)
     look.finish()
+    if look.records == 0 and not unreadable:
+        tally.add("no records")
     for message in unreadable:
         tally.add("unreadable", found=message.removeprefix(str(path)).lstrip(":, "))
     return Checkup(str(path), look.records, word, look.id_key, look.answer_key, tally.findings())
@@ -86,11 +88,17 @@ class _Look:
         if self._truth is not None and not self._truth.has_ids and not self._by_pair and self.id_key is not None:
             forms = self._truth.forms.values()
             self._truth = Truth(forms={str(place): form for place, form in enumerate(forms)}, has_ids=False)
+        many = self.answer_key in REGIONS
+        first = str(row.get(self.id_key or ""))
+        if self._truth is not None and first not in self._truth.forms and first in self._truth.images.values():
+            # LLaVA's answers name the image though it may have several questions, which the prompts tell apart.
+            many = len(set(self._truth.images.values())) < len(self._truth.images)
+            self._truth = self._truth.by_image()
         forms_of_all = set(self._truth.forms.values()) if self._truth else set()
         self._usual: Form = forms_of_all.pop() if len(forms_of_all) == 1 else "text"
         if self._truth is None and self.answer_key in ("caption", "caption_predicted"):
             self._usual = "caption"
-        self._ids = Ids(self._tally, self._truth, many=self.answer_key in REGIONS)
+        self._ids = Ids(self._tally, self._truth, many)
         self._texts, self._boxes = Texts(self._tally), Boxes(self._tally, self._truth)
 
     def add(self, number: int, row: dict[str, Any]) -> None:
@@ -98,7 +106,8 @@ class _Look:
             self._begin(row)
         self.records += 1
         if self._by_pair:
-            name = self._ids.add(number, pair_id(row, self._pairs), all(key in row for key in PAIR_KEYS))
+            given = all(key in row for key in PAIR_KEYS)
+            name = self._ids.add(number, pair_id(row, self._pairs) if given else None, given)
         else:
             name = self._ids.add(number, row.get(self.id_key or ""), self.id_key in row)
         for key in _not_finite(row):

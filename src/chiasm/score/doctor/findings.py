@@ -22,6 +22,7 @@ class Kind(NamedTuple):
 
 KINDS: Mapping[str, Kind] = {
     "unreadable": Kind("error", "A part of the file can't be read.", "Write the file again, or mend the place."),
+    "no records": Kind("error", "There is no record in the file.", "Look whether the run that wrote it has finished."),
     "byte order mark": Kind(
         "warning", "The file begins with a byte order mark, which many readers take for text.", "Save as plain UTF-8."
     ),

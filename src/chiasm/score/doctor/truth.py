@@ -30,15 +30,21 @@ _TRUE_KEYS = ("label", "multiple_choice_answer", "answer")
 
 @dataclass(slots=True)
 class Truth:
-    """`forms` of the answers by id, in the file's order. `options` are the options' texts by letter, for ids that have
-    them. `sizes` (width, height) and `categories` are what boxes are checked against. Where not `has_ids`, those in
-    `forms` are made up, and a `question_id` in the answers is a position, counted from 0."""
+    """`forms` of the answers by id, in the file's order; `options` are the options' texts by letter and `images` the
+    pictures, of the ids that have them. `sizes` (width, height) by picture and `categories` are what boxes are checked
+    against. Where not `has_ids`, those in `forms` are made up, and a `question_id` in the answers is a position,
+    counted from 0."""
 
     forms: dict[str, Form] = field(default_factory=dict)
     options: dict[str, Mapping[str, str]] = field(default_factory=dict)
     sizes: dict[str, Size] = field(default_factory=dict)
     categories: set[str] = field(default_factory=set)
+    images: dict[str, str] = field(default_factory=dict)
     has_ids: bool = True
+
+    def by_image(self) -> Truth:
+        """With images for ids, for answers that name the image instead of the question."""
+        return Truth({self.images[name]: form for name, form in self.forms.items() if name in self.images})
 
 
 def read_truth(path: Path | str) -> Truth:
@@ -71,6 +77,8 @@ def _json_truth(path: Path | str) -> Truth:
             name = _name(section, row, pairs)
             if name is not None:
                 form = truth.forms[name] = _form(row)
+                if "image_id" in row or "image" in row:
+                    truth.images[name] = str(row.get("image_id", row.get("image")))
                 if form == "option":
                     truth.options[name] = _options(row)
     truth.has_ids = not pairs

@@ -45,10 +45,20 @@ def fault_costs(
     two kinds need not add up to the cost of both, since a metric is no sum. Raises KeyError for a fault of an item that
     `score` does not have.
     """
-    if not faults:
+    return group_costs(score, grouped(faults), measures, replicates, seed)
+
+
+def group_costs(
+    score: Score,
+    groups: Mapping[Group, Sequence[Fault]],
+    measures: Mapping[str, Measure],
+    replicates: int = 2000,
+    seed: int = 0,
+) -> tuple[FaultCost, ...]:
+    """As `fault_costs`, for any groups of faults by a kind and cause that name them; groups may overlap."""
+    if not groups:
         return ()
-    groups = grouped(faults)
-    repaired = _Repaired(score, faults)
+    repaired = _Repaired(score, [fault for members in groups.values() for fault in members])
     images = repaired.now.shape[0]
     blocks = [repaired.now, *(repaired.by_image(members) for members in groups.values())]
     width = repaired.now.shape[1]

@@ -19,7 +19,7 @@ from chiasm.score.measure import Measure, ratio
 from chiasm.score.regions.masks import overlap
 from chiasm.score.regions.refcoco_files import UNIT_NAMES, UNITS, Expression, Unit, read_expressions
 from chiasm.score.regions.rle import decode
-from chiasm.score.result import Item, Score
+from chiasm.score.result import Item, Score, Value
 from chiasm.types import Box
 
 THRESHOLDS = (0.1, 0.3, 0.5, 0.7, 0.9)
@@ -70,6 +70,7 @@ def score_refcoco(
         for key, expression in truth.items()
     )
     values = summarise(items, measures(items), ("split", "size", "category"), replicates, seed)
+    values += () if masks else _whole_pictures(list(truth.values()))
     return Score(
         "refcoco",
         f"one prediction a {UNIT_NAMES[unit]}; continuous IoU",
@@ -98,6 +99,21 @@ def measures(items: Sequence[Item]) -> dict[str, Measure]:
         found["centre hit"] = ratio("centre", "expressions")
     found["unparsed"] = ratio("unparsed", "expressions", "lower")
     return found
+
+
+def _whole_pictures(truth: Sequence[Expression]) -> tuple[Value, ...]:
+    """What the box of the whole picture would score as the answer to every expression."""
+    ious = [float(iou_matrix([Box(0, 0, *expression.size)], [expression.box])[0, 0]) for expression in truth]
+    statistics = [_statistics(iou, None) for iou in ious]
+    return tuple(
+        Value(
+            f"baseline.whole_picture.{name}",
+            sum(row[statistic] for row in statistics) / len(statistics),
+            len(statistics),
+            method="baseline",
+        )
+        for name, statistic in _PER_EXPRESSION.items()
+    )
 
 
 def _box_item(

@@ -47,7 +47,8 @@ def score_vqa(
     score = _score(truth, predictions, dialect, note, replicates)
     if blind is None:
         return score
-    return beside_blind(score, score_vqa(annotations, blind, questions, dialect, missing), measures(score.items))
+    without = score_vqa(annotations, blind, questions, dialect, missing, replicates)
+    return beside_blind(score, without, measures(score.items), _type_keys(score.items), replicates)
 
 
 def score_vqa_in_every_dialect(
@@ -99,10 +100,14 @@ def _score(
             for question, verdict in zip(truth, verdicts, strict=True)
         ]
     )
-    keys = [key for key in ("answer_type", "question_type") if any(key in item.slices for item in items)]
+    keys = _type_keys(items)
     values = summarise(items, measures(items), keys, replicates) + _majority(truth, items, judge, keys)
     notes = _notes(truth, items, dialect, without_ids)
     return Score("vqa", dialect, values, items, tuple(notes if note is None else [*notes, note]))
+
+
+def _type_keys(items: Sequence[Item]) -> list[str]:
+    return [key for key in ("answer_type", "question_type") if any(key in item.slices for item in items)]
 
 
 def _majority(

@@ -1,0 +1,104 @@
+"""`chiasm diagnose`: at which stage a model lost the answers that it gave wrongly."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from chiasm.cli_output import errors_to_exit
+
+if TYPE_CHECKING:
+    from chiasm.examine.diagnosis.stages import Diagnosis, Share
+
+diagnose_app = typer.Typer()
+
+
+@diagnose_app.command()
+def diagnose(
+    model: Annotated[str, typer.Argument(help="chiasm-tiny, a model folder, or a name of the Hugging Face hub.")],
+    dataset: Annotated[str, typer.Argument(help='With questions and answers: "scenes:test", "daquar:FOLDER".')],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder; an unfinished diagnosis is gone on with.")],
+    limit: Annotated[int, typer.Option("--limit", "-n", min=2, help="Diagnose the first N pictures.")] = 300,
+    lessons: Annotated[
+        str | None,
+        typer.Option(help="Dataset that the readouts learn from; without it each part of DATASET from the others."),
+    ] = None,
+    lesson_pictures: Annotated[int, typer.Option(min=2, help="The first so many of them.")] = 2000,
+    layer: Annotated[int | None, typer.Option(help="Also read this decoder layer; -1 is the last.")] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="A model whose encoder shows what can be read of these pictures at all.")
+    ] = None,
+    batch: Annotated[int, typer.Option(min=2, help="Pictures looked at together.")] = 16,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
+) -> None:
+    """For wrong answers: was the fact readable at the encoder, after the connector, and did the decoder use it?"""
+    with errors_to_exit():
+        from dataclasses import asdict
+
+        from chiasm.data.open import open_dataset
+        from chiasm.examine.diagnosis.asked import Asked
+        from chiasm.examine.diagnosis.diagnose import Plan
+        from chiasm.examine.diagnosis.diagnose import diagnose as find
+        from chiasm.models.open import open_model
+
+        data = open_dataset(dataset)
+        taught = open_dataset(lessons) if lessons else None
+        plan = Plan(
+            lessons=Asked.of(taught, lesson_pictures) if taught else None,
+            layer=layer,
+            reference=open_model(reference) if reference else None,
+            batch=batch,
+        )
+        identity = {
+            "model": model, "dataset": data.fingerprint(), "limit": limit, "layer": layer, "reference": reference,
+            "lessons": taught.fingerprint() if taught else None, "lesson_pictures": lesson_pictures if taught else None,
+        }  # fmt: skip
+        found, _, _ = find(open_model(model), Asked.of(data, limit), plan, out, identity, _progress)
+        if as_json:
+            print(json.dumps([asdict(kind) for kind in found.kinds], ensure_ascii=False))
+        else:
+            _print(found)
+            typer.echo(f"every question: {out / 'items.jsonl'}")
+
+
+@contextmanager
+def _progress(name: str, parts: int) -> Iterator[Callable[[int], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(name, total=parts)
+        yield lambda done: bar.advance(task, done)
+
+
+def _print(found: Diagnosis) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from chiasm.examine.diagnosis.stages import STAGES, UNTOLD
+
+    table = Table("questions", title="Where wrong answers were lost, in per cent of them", title_justify="left")
+    for column in ("right", "blind", "wrong", *STAGES, UNTOLD):
+        table.add_column(column, justify="right")
+    for kind in found.kinds:
+        cells = [_cell(kind.shares[stage]) for stage in (*STAGES, UNTOLD)] if kind.wrong else [""] * 4
+        name = f"{kind.kind} ({kind.asked})" if kind.kind else f"all ({kind.asked})"
+        rates = f"{100 * kind.accuracy:.1f}", f"{100 * kind.blind_accuracy:.1f}", str(kind.wrong)
+        table.add_row(name, *rates, *cells, end_section=kind is found.kinds[-2])
+    console = Console()
+    console.print(table, markup=False)
+    for kind in found.kinds:
+        if kind.reason and kind.wrong:
+            console.print(f"note: {kind.kind or 'all'}: {kind.reason}", markup=False, highlight=False)
+
+
+def _cell(share: Share) -> str:
+    if share.ci_low is None or share.ci_high is None:
+        return f"{100 * share.value:.0f}"
+    return f"{100 * share.value:.0f} ({100 * share.ci_low:.0f}-{100 * share.ci_high:.0f})"
