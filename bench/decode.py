@@ -9,7 +9,7 @@ from measure import Row, compare, options, publish
 from tiny import llama
 
 from chiasm.data.sequence import Text, compose
-from chiasm.models.adapters.transformers import llama_from
+from chiasm.models.adapters.weights import llama_from
 from chiasm.models.fusion import PrefixFusion
 from chiasm.models.generation.engine import Engine
 

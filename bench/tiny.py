@@ -9,7 +9,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, SiglipVisionConfig, Sigl
 from chiasm.data.instructions import Instructions
 from chiasm.data.worlds.scenes import Scenes
 from chiasm.models import checkpoint
-from chiasm.models.adapters.transformers import llama_weights, siglip_weights
+from chiasm.models.adapters.weights import llama_weights, siglip_weights
 from chiasm.models.tokenizer import Tokenizer
 from chiasm.models.vlm import VLM
 from chiasm.training.recipes import chiasm_tiny

@@ -9,7 +9,7 @@ from tiny import WIDTH, Document, decoder, documents, features, hidden, randomis
 
 from chiasm.data.sequence import Picture, Text, compose, pack, targets, views
 from chiasm.errors import CheckpointError, ConfigError
-from chiasm.models.adapters.transformers import llama_from, llama_weights
+from chiasm.models.adapters.weights import llama_from, llama_weights
 from chiasm.models.decoders import Llama
 from chiasm.models.features import Features
 from chiasm.models.fusion import PrefixFusion

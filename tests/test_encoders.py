@@ -8,7 +8,7 @@ from PIL import Image
 from tiny import pictures, randomise
 
 from chiasm.errors import CheckpointError, ConfigError
-from chiasm.models.adapters.transformers import siglip_weights, vit_from
+from chiasm.models.adapters.weights import siglip_weights, vit_from
 from chiasm.models.encoders import ViT
 
 one_thread = tiny.one_thread

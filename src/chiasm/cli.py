@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from chiasm import __version__
+from chiasm.cli_compare import compare_app
+from chiasm.cli_diagnose import diagnose_app
+from chiasm.cli_doctor import doctor_app
+from chiasm.cli_errors import errors
 from chiasm.cli_output import errors_to_exit
-from chiasm.cli_score_pictures import score_app
-from chiasm.errors import ChiasmError
+from chiasm.cli_perturb import perturb, shuffle_options
+from chiasm.cli_report import report_app
+from chiasm.cli_score import score_app
+from chiasm.cli_see import see
 
 app = typer.Typer(
     help="Build, train, examine and serve vision-language models, and see where they go blind.",
@@ -23,7 +28,15 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Look at datasets.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+data_app.command()(perturb)
+data_app.command()(shuffle_options)
 app.add_typer(score_app, name="score")
+app.command()(see)
+app.add_typer(compare_app)
+app.add_typer(diagnose_app)
+app.command()(errors)
+app.add_typer(doctor_app)
+app.add_typer(report_app)
 
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="chiasm-tiny, or a model folder.")]
 
@@ -33,80 +46,6 @@ def main(version: Annotated[bool, typer.Option("--version", help="Print the vers
     if version:
         typer.echo(__version__)
         raise typer.Exit
-
-
-@app.command()
-def see(
-    photos: Annotated[list[Path], typer.Argument(help="Photos, or folders of them.")],
-    question: Annotated[str | None, typer.Option("--question", "-q", help="Ask this about every photo.")] = None,
-    find: Annotated[list[str] | None, typer.Option("--find", "-f", help="Point at this; may be repeated.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, a line a photo.")] = False,
-    overlay: Annotated[
-        Path | None, typer.Option(help="Save the photo with its boxes drawn; a folder for many.")
-    ] = None,
-    model: ModelOption = "chiasm-tiny",
-    batch: Annotated[int, typer.Option(min=1, help="Photos looked at together.")] = 16,
-) -> None:
-    """Scene, caption, answer, objects and places of photos."""
-    with errors_to_exit():
-        from chiasm.data.images import list_images
-        from chiasm.tasks.overlay import overlay_path, save_overlay
-        from chiasm.tasks.vlm import open_pipeline
-
-        paths = list_images(photos)
-        pipeline = open_pipeline(model)
-        failed = 0
-        for path, image, seen in pipeline.process_many(paths, question, find, batch):
-            if image is None or isinstance(seen, ChiasmError):
-                failed += 1
-                if as_json:
-                    print(json.dumps({"image": str(path), "error": str(seen)}, ensure_ascii=False))
-                else:
-                    typer.secho(f"chiasm: {seen}", fg="red", err=True)
-                continue
-            drawn = overlay_path(overlay, path, len(paths)) if overlay else None
-            if drawn:
-                save_overlay(image, seen, drawn)
-            if as_json:
-                print(json.dumps({"image": str(path), **seen.to_dict()}, ensure_ascii=False))
-            else:
-                _print_seen(path, seen, question, drawn)
-        if failed:
-            raise typer.Exit(1)
-
-
-def _print_seen(path: Path, seen: Any, question: str | None, drawn: Path | None) -> None:
-    from rich.console import Console
-    from rich.panel import Panel
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column()
-    if seen.scene:
-        table.add_row("scene", Text(seen.scene.text))
-    if seen.caption:
-        table.add_row("caption", Text(seen.caption.text))
-    if question and seen.answer:
-        table.add_row("question", Text(question))
-        table.add_row("answer", Text(seen.answer.text, style="bold green"))
-    if seen.detection:
-        table.add_row("objects", Text("\n".join(_object_line(o) for o in seen.detection.objects) or "none"))
-    for phrase, found in seen.grounded.items():
-        lines = "\n".join(_object_line(o) for o in found.objects)
-        table.add_row("find", Text(lines or f"{phrase}: not found"))
-    if drawn:
-        table.add_row("overlay", Text(str(drawn)))
-    if seen.notice:
-        table.add_row(Text("notice", style="bold yellow"), Text(seen.notice, style="yellow"))
-    Console().print(Panel(table, title=Text(str(path)), title_align="left"))
-
-
-def _object_line(thing: Any) -> str:
-    corners = ", ".join(f"{v:.0f}" for v in thing.box.as_tuple()) if thing.box else "no box"
-    score = f"  {thing.score:.2f}" if thing.score is not None else ""
-    return f"{thing.name}  [{corners}]{score}"
 
 
 @app.command()
@@ -132,19 +71,6 @@ def examine(
         run_examination(open_pipeline(model), data, out, limit=limit, batch=batch)
         report_path = write_report([out], out / "report.html")
         typer.echo(f"report: {report_path}")
-
-
-@app.command()
-def report(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders of `chiasm examine`.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The HTML file to write.")] = Path("report.html"),
-    title: Annotated[str | None, typer.Option(help="Heading of the page.")] = None,
-) -> None:
-    """One self-contained page from one or more run folders."""
-    with errors_to_exit():
-        from chiasm.report.html import write_report
-
-        typer.echo(f"report: {write_report(runs, out, **({'title': title} if title else {}))}")
 
 
 @app.command()
@@ -182,30 +108,6 @@ def train(
         finished = follow(override(RECIPES[recipe](), settings or []), out)
         if os.environ.get("RANK", "0") == "0":  # torchrun starts this once a process
             typer.echo(f"checkpoint: {finished}")
-
-
-@app.command()
-def doctor(
-    predictions: Annotated[Path, typer.Argument(help="A file of predictions, JSON or JSON lines.")],
-    id_key: Annotated[str | None, typer.Option(help="Where a record keeps its id, if not under a usual name.")] = None,
-    answer_key: Annotated[str | None, typer.Option(help="Where it keeps the answer.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-) -> None:
-    """List every problem of a file of predictions at once, without scoring. Exits with 1 if there is one."""
-    with errors_to_exit():
-        from dataclasses import asdict
-
-        from chiasm.score.doctor import check_predictions
-
-        found = check_predictions(predictions, None, id_key, answer_key)
-        if as_json:
-            print(json.dumps(asdict(found), ensure_ascii=False))
-        else:
-            for problem in found.problems:
-                typer.echo(f"{problem.kind}: {problem.message}")
-            typer.echo(f"{found.path}: {found.records} records, {len(found.problems)} problems")
-    if found.problems:
-        raise typer.Exit(1)
 
 
 @data_app.command()

@@ -78,15 +78,16 @@ def _print_comparison(found: Comparison) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("metric", "of", *(("difference", "95 % interval", "p", "verdict")), title_justify="left")
+    sliced = any(one.slice for one in found.differences)
+    table = Table("metric", *(["of"] if sliced else []), "difference", "95 % interval", "p", "verdict")
     for one in found.differences:
         gap = one.gap
         interval = "" if gap.ci_low is None else f"{gap.ci_low:+.4f} to {gap.ci_high:+.4f}"
-        where = "" if one.slice is None else f"{one.slice[0]}: {one.slice[1]}"
+        where = [] if not sliced else ["" if one.slice is None else f"{one.slice[0]}: {one.slice[1]}"]
         better = {"first better": f"{one.first} better", "second better": f"{one.second} better"}
         values = f"{gap.first_value:.4f} - {gap.second_value:.4f} = {gap.difference:+.4f}"
         p = f"{one.p_adjusted:.2g}"
-        table.add_row(one.metric, where, values, interval, p, better.get(one.verdict, one.verdict))
+        table.add_row(one.metric, *where, values, interval, p, better.get(one.verdict, one.verdict))
     console = Console()
     console.print(table, markup=False)
     for one in found.differences:
@@ -112,6 +113,8 @@ def _print_search(name: str, search: SliceSearch, top: int) -> None:
         table.add_row(where, f"{value.value or 0:.4f}", interval, str(value.n), f"{found.rest:.4f}", f"{found.p:.2g}")
     console = Console()
     console.print(table, markup=False)
+    if not search.slices:
+        console.print("note: no slice is large enough, or the only one is everything", highlight=False)
     if len(search.slices) > top:
         console.print(f"note: {len(search.slices) - top} better slices are not shown", highlight=False)
     if search.notes:

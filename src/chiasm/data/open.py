@@ -63,10 +63,11 @@ def open_dataset(spec: str) -> Dataset:
     subject = subject or source.default
     if not subject:
         raise ConfigError(f"{spec}: say what to open: {name}:{source.subject}")
-    return source.open(subject, **_options(spec, query, source.options))
+    return source.open(subject, **parse_options(spec, query, source.options))
 
 
-def _options(spec: str, query: str, known: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
+def parse_options(spec: str, query: str, known: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
+    """The options of ``?key=value&key=value``. Raises ConfigError for unknown, repeated and malformed ones."""
     options: dict[str, Any] = {}
     for key, value in parse_qsl(query, keep_blank_values=True):
         if key not in known:

@@ -9,16 +9,16 @@ from __future__ import annotations
 import codecs
 import json
 import math
-import re
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
+from chiasm.data import json_stream
+from chiasm.data.json_text import parse, reason, shortened, without_duplicates
 from chiasm.errors import DataError
 
-_STRING_OR_TRAILING_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[\]}])')
+Layout = Literal["empty", "text", "list", "lines", "one line", "object"]
 
 
 def read_json(path: Path | str, unique_keys: bool = False) -> Any:
@@ -28,33 +28,44 @@ def read_json(path: Path | str, unique_keys: bool = False) -> Any:
     otherwise keep the last and drop the others in silence. Raises DataError, with the line where there is one.
     """
     content = _read(path)
-    hook = _without_duplicates if unique_keys else None
+    hook = without_duplicates if unique_keys else None
     try:
-        return _parse(content, hook)
+        return parse(content, hook)
     except json.JSONDecodeError as error:
-        raise DataError(f"{path}, line {error.lineno}: {_reason(error)}") from None
+        raise DataError(f"{path}, line {error.lineno}: {reason(error)}") from None
     except UnicodeDecodeError as error:
         line = 1 + content.count(b"\n", 0, error.start)
-        raise DataError(f"{path}, line {line}: {_reason(error)}") from None
+        raise DataError(f"{path}, line {line}: {reason(error)}") from None
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: {_reason(error)}") from None
+        raise DataError(f"{path}: {reason(error)}") from None
 
 
-def records(path: Path | str, problems: list[str] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+def records(
+    path: Path | str, problems: list[str] | None = None, within: Collection[str] = ()
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """The objects of a JSON list or of JSON lines, with the number that `place` turns into words, counted from 1.
 
-    Which of the two it is shows in the first character. JSON lines are read one at a time, so that a file of any size
-    needs the memory of its longest line. Raises DataError at the first record that can't be read; if `problems` is
-    given, the message is appended to it instead and reading goes on.
+    Which of the two it is shows in the first characters. A file that is one object may hold its list under one of the
+    keys `within`, as ``{"annotations": [...]}``; the first such list counts. Of a file of any size no more is in memory
+    than one record and one block of text. Raises DataError at the first record that can't be read; if `problems` is
+    given, the message is appended to it instead and reading goes on as far as it can.
     """
     report = _raise if problems is None else problems.append
-    first = first_character(path)
-    if first == "":
+    layout = layout_of(path)
+    try:
+        container = _container(path, within) if layout in ("one line", "object") else None
+    except DataError as error:
+        report(str(error))
+        return
+    if layout == "empty":
         report(f"{path} is empty; expected a JSON list or one JSON object a line")
-    elif first == "[":
-        yield from _list_records(path, report)
-    elif next(filter(None, _lines(path))) == b"{":
-        report(f"{path} holds one JSON object; expected a JSON list or one JSON object a line")
+    elif layout == "list":
+        yield from _list_records(path, json_stream.entries(path), report)
+    elif container is not None:
+        yield from _list_records(path, _entries_under(path, container), report)
+    elif layout == "object":
+        under = f" under {' or '.join(map(repr, within))}" if within else ""
+        report(f"{path} holds one JSON object; expected a JSON list{under} or one JSON object a line")
     else:
         yield from _line_records(path, report)
 
@@ -129,11 +140,26 @@ def place(path: Path | str, number: int) -> str:
 
 
 def record_word(path: Path | str) -> Literal["line", "entry"]:
-    """What the numbers of `records` count. JSON lines show in a whole object on the first of several lines."""
-    if first_character(path) != "{":
-        return "entry"
-    start = list(islice(filter(None, _lines(path)), 2))
-    return "line" if len(start) == 2 and start[0].removesuffix(b",").endswith(b"}") else "entry"
+    """What the numbers of `records` count."""
+    return "line" if layout_of(path) == "lines" else "entry"
+
+
+def layout_of(path: Path | str) -> Layout:
+    """How a file begins. "one line" is one object on one line, which may be JSON lines of a single record; "text" is
+    neither a list nor an object.
+
+    Raises DataError for a file that can't be opened or is UTF-16 text.
+    """
+    first = first_character(path)
+    if first != "{":
+        return "list" if first == "[" else "text" if first else "empty"
+    (_, end), *others = islice(_edges_of_lines(path), 2)
+    if not others:
+        return "one line"
+    # A second object begins lines even where the first is damaged, unless it is the first of a list.
+    second_is_object = others[0][0] == b"{"
+    whole = end.endswith(b"}") or (end.endswith(b"},") and second_is_object)
+    return "lines" if whole or (second_is_object and not end.endswith(b"[")) else "object"
 
 
 def first_character(path: Path | str) -> str:
@@ -150,42 +176,64 @@ def first_character(path: Path | str) -> str:
     return ""
 
 
-def _list_records(path: Path | str, report: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+def _edges_of_lines(path: Path | str) -> Iterator[tuple[bytes, bytes]]:
+    """The first character and the last two of every line that is not blank, however long the line is."""
+    with open(path, "rb") as file:
+        start, end = b"", b""
+        while piece := file.readline(1 << 16):
+            kept = (piece if start else piece.removeprefix(codecs.BOM_UTF8)).strip()
+            if kept:
+                start, end = start or kept[:1], (end + kept)[-2:]
+            if start and piece.endswith(b"\n"):
+                yield start, end
+                start, end = b"", b""
+        if start:
+            yield start, end
+
+
+def _entries_under(path: Path | str, container: str) -> Iterator[Any]:
+    for key, value in json_stream.members(path):
+        if key == container:
+            yield from value if isinstance(value, list) else [value]
+
+
+def _container(path: Path | str, within: Collection[str]) -> str | None:
+    return next((key for key, _ in json_stream.members(path) if key in within), None) if within else None
+
+
+def _list_records(
+    path: Path | str, entries: Iterable[Any], report: Callable[[str], None]
+) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
-        entries = read_json(path)
+        for number, entry in enumerate(entries, start=1):
+            if isinstance(entry, dict):
+                yield number, entry
+            else:
+                report(f"{path}, entry {number}: expected an object {{...}}, found {shortened(entry)}")
     except DataError as error:
         report(str(error))
-        return
-    for number, entry in enumerate(entries, start=1):
-        if isinstance(entry, dict):
-            yield number, entry
-        else:
-            report(f"{path}, entry {number}: expected an object {{...}}, found {_shortened(entry)}")
 
 
-def _line_records(path: Path | str, report: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+def _line_records(path: Path | str, report: Callable[[str], None]) -> Iterator[tuple[int, dict[str, Any]]]:
     # Lines end at LF alone: a CR, U+2028 or form feed inside a text must not begin a new record.
     for number, line in enumerate(_lines(path), start=1):
         if not line:
             continue
         try:
-            entry = _parse(line.removesuffix(b","))
+            entry = parse(line.removesuffix(b","))
         except (ValueError, RecursionError) as error:
-            report(f"{path}, line {number}: {_reason(error)}")
+            report(f"{path}, line {number}: {reason(error)}")
             continue
         if isinstance(entry, dict):
             yield number, entry
         else:
-            report(f"{path}, line {number}: expected an object {{...}}, found {_shortened(entry)}")
+            report(f"{path}, line {number}: expected an object {{...}}, found {shortened(entry)}")
 
 
 def _lines(path: Path | str) -> Iterator[bytes]:
-    try:
-        with open(path, "rb") as file:
-            for number, line in enumerate(file):
-                yield (line.removeprefix(codecs.BOM_UTF8) if number == 0 else line).strip()
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from None
+    with open(path, "rb") as file:
+        for number, line in enumerate(file):
+            yield (line.removeprefix(codecs.BOM_UTF8) if number == 0 else line).strip()
 
 
 def _read(path: Path | str) -> bytes:
@@ -198,45 +246,9 @@ def _read(path: Path | str) -> bytes:
     return content
 
 
-def _parse(content: bytes, hook: Any = None) -> Any:
-    try:
-        return json.loads(content, object_pairs_hook=hook)
-    except json.JSONDecodeError as error:
-        text = content.decode(json.detect_encoding(content))
-        repaired = _STRING_OR_TRAILING_COMMA.sub(lambda found: found[1] or "", text)
-        if repaired == text:
-            raise error
-        return json.loads(repaired, object_pairs_hook=hook)
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        [(twice, _)] = Counter(key for key, _ in pairs).most_common(1)
-        raise ValueError(f"the key {twice!r} appears twice in one object")
-    return content
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, json.JSONDecodeError):
-        if error.pos >= len(error.doc.rstrip()) or error.msg.startswith("Unterminated string"):
-            return f"the JSON ends in the middle, as after a write that was cut off ({error.msg})"
-        return f"not JSON at column {error.colno} ({error.msg}), near {_shortened(error.doc[error.pos :])}"
-    if isinstance(error, UnicodeDecodeError):
-        return "not UTF-8 text; save the file as UTF-8"
-    if isinstance(error, RecursionError):
-        return "objects are nested too deeply"
-    return str(error)
-
-
 def _raise(message: str) -> None:
     raise DataError(message)
 
 
 def _first_five(names: Collection[str]) -> str:
     return ", ".join(map(repr, list(names)[:5])) + (", ..." if len(names) > 5 else "")
-
-
-def _shortened(value: Any) -> str:
-    shown = repr(value[:60] if isinstance(value, str) else value)
-    return shown if len(shown) <= 60 else f"{shown[:57]}..."

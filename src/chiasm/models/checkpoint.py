@@ -30,8 +30,9 @@ from chiasm.models.connectors import CONNECTORS
 from chiasm.models.decoders import DECODERS
 from chiasm.models.encoders import ENCODERS
 from chiasm.models.fusion import FUSIONS
+from chiasm.models.protocol import Dialect
 from chiasm.models.tokenizer import Tokenizer
-from chiasm.models.vlm import VLM, Dialect
+from chiasm.models.vlm import VLM
 
 PARTS: dict[str, Mapping[str, type]] = {
     "encoder": ENCODERS,

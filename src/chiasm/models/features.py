@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,12 +19,15 @@ class Features:
 
     tokens   (sum of rows * columns, width), pictures in order, each in raster order (left to right, top to bottom)
     grids    (rows, columns) of each picture; (1, n) where tokens have no place in the picture
-    site     where on the model they were taken: "encoder", "connector.in", "connector"
+    site     where on the model they were taken: "encoder.<layer>", "encoder", "connector.in", "connector"
+    context  for each picture what the model that made the features has to know to go on from them (tile layout,
+             patch grid, ...); nobody else looks inside. None where it needs nothing.
     """
 
     tokens: Tensor
     grids: tuple[Grid, ...]
     site: str
+    context: tuple[Any, ...] | None = None
 
     @property
     def lengths(self) -> list[int]:
@@ -37,6 +41,11 @@ class Features:
         return list(self.tokens.split(self.lengths))
 
     def select(self, indices: Sequence[int]) -> Features:
-        """The given pictures, in the given order."""
+        """The given pictures, in the given order; one may be taken several times."""
         parts = self.split()
-        return replace(self, tokens=torch.cat([parts[i] for i in indices]), grids=tuple(self.grids[i] for i in indices))
+        return replace(
+            self,
+            tokens=torch.cat([parts[i] for i in indices]),
+            grids=tuple(self.grids[i] for i in indices),
+            context=None if self.context is None else tuple(self.context[i] for i in indices),
+        )

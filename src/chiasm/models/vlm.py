@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import replace
 
-import numpy as np
-from PIL import Image
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from chiasm.data.instructions import fold
-from chiasm.data.sequence import Part, Text, compose
+from chiasm.data.sequence import Packed, Part, Text, compose, pack, targets, views
 from chiasm.data.sequence import Sequence as TokenSequence
 from chiasm.errors import ConfigError
 from chiasm.models.connectors import Connector
@@ -21,22 +20,11 @@ from chiasm.models.fusion import PrefixFusion
 from chiasm.models.generation.constraints import Constraint
 from chiasm.models.generation.engine import GREEDY, Engine, Generated
 from chiasm.models.generation.sampling import Sampling
+from chiasm.models.nn.attention import lower
+from chiasm.models.protocol import Dialect, Picture
+from chiasm.models.recording import recorded
 from chiasm.models.tokenizer import Tokenizer
 from chiasm.types import Answer
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """How a model is spoken to: what it was trained to be asked, and what it knows the names of.
-
-    prompts   task ("scene", "caption", "detect", "ground") -> prompt; "ground" holds "{phrase}". A task that is
-              missing is one that the model has not learned.
-    scenes, objects   closed lists of names, empty where the model is open
-    """
-
-    prompts: Mapping[str, str] = field(default_factory=dict)
-    scenes: tuple[str, ...] = ()
-    objects: tuple[str, ...] = ()
 
 
 class VLM(nn.Module):
@@ -66,13 +54,31 @@ class VLM(nn.Module):
         self.tokenizer, self.dialect = tokenizer, dialect or Dialect()
         self.engine = Engine(decoder, fusion, tokenizer.end)
 
-    def encode(self, images: Sequence[Image.Image | np.ndarray]) -> Features:
+    def sites(self) -> tuple[str, ...]:
+        """See `VisionLanguageModel.sites`."""
+        layers = (f"encoder.{layer}" for layer in range(len(self.encoder.blocks)))
+        return (*layers, "encoder", "connector.in", "connector")
+
+    def encode(self, images: Sequence[Picture]) -> Features:
         """RGB pictures of any size -> E_pre."""
         return self.encoder(self.encoder.preprocess(images))
 
     def connect(self, features: Features) -> Features:
         """E_pre -> E_post."""
         return self.connector(features)
+
+    def capture(self, images: Sequence[Picture], sites: Sequence[str]) -> dict[str, Features]:
+        """See `VisionLanguageModel.capture`."""
+        if unknown := set(sites) - set(self.sites()):
+            raise ConfigError(f"this model has no site {sorted(unknown)}; it has {', '.join(self.sites())}")
+        layers = {f"encoder.{layer}": block for layer, block in enumerate(self.encoder.blocks)}
+        with torch.no_grad(), recorded(layers) as outputs:
+            e_pre = self.encode(images)
+            found = {site: replace(e_pre, tokens=tokens, site=site) for site, tokens in outputs.items()}
+            found |= {"encoder": e_pre, "connector.in": self.connector.normalize(e_pre)}
+            if "connector" in sites:
+                found["connector"] = self.connect(e_pre)
+        return {site: found[site] for site in sites}
 
     def trunk(self, pictures: Sequence[int]) -> list[Part]:
         """The shared start of a document: the begin token, then each picture by its number of E_post tokens."""
@@ -140,6 +146,36 @@ class VLM(nn.Module):
         ]
         sums = iter(part.sum().item() for part in values.split(lengths))
         return [[next(sums) for _ in questions] for questions in prompts]
+
+    @torch.no_grad()
+    def logits(
+        self, features: Features | None, prompts: Sequence[Sequence[str]], answers: Sequence[Sequence[str]]
+    ) -> list[list[Tensor]]:
+        """See `VisionLanguageModel.logits`."""
+        packed = pack(self.documents(features, prompts, answers))
+        sources, _ = targets(packed)
+        logits = self.decoder.head(self._states(packed, features)[torch.from_numpy(sources)])
+        lengths = [int(packed.sequence.supervise[view.own].sum()) for view in views(packed) if view.segment > 0]
+        parts = iter(logits.split(lengths))
+        return [[next(parts) for _ in group] for group in prompts]
+
+    @torch.no_grad()
+    def hidden(
+        self, features: Features | None, prompts: Sequence[Sequence[str]], layers: Sequence[int]
+    ) -> list[list[Tensor]]:
+        """See `VisionLanguageModel.hidden`."""
+        packed = pack(self.documents(features, prompts))
+        with recorded({str(layer): self.decoder.blocks[layer] for layer in layers}) as outputs:
+            self._states(packed, features)
+        states = torch.stack([outputs[str(layer)] for layer in layers])
+        branches = (torch.from_numpy(view.seen) for view in views(packed) if view.segment > 0)
+        return [[states[:, next(branches).to(states.device)] for _ in group] for group in prompts]
+
+    def _states(self, packed: Packed, features: Features | None) -> Tensor:
+        """The decoder's last hidden states over packed documents."""
+        embeddings = self.fusion(packed, self.decoder.embed, features)
+        positions = torch.from_numpy(packed.sequence.positions).to(embeddings.device)
+        return self.decoder(embeddings, positions, lower(packed, embeddings.device))
 
     def _encode_nested(self, texts: Sequence[Sequence[str]]) -> list[list[list[int]]]:
         flat = iter(self.tokenizer.encode_batch([t for group in texts for t in group]))

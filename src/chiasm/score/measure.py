@@ -15,8 +15,8 @@ Metric = Callable[[Mapping[str, np.ndarray]], np.ndarray]
 @dataclass(frozen=True, slots=True)
 class Measure:
     """`count` is the statistic whose sum is the value's `n`. `better` is None for a number that describes and does not
-    rank, such as a yes-ratio. `most` is the largest value there can be, infinite where there is none; the least is 0 or
-    its negative."""
+    rank, such as a yes-ratio, or the share of unparsed answers, which other numbers count as wrong. `most` is the
+    largest value there can be, infinite where there is none; the least is 0 or its negative."""
 
     of: Metric
     count: str

@@ -18,8 +18,11 @@ from chiasm.models.familiarity import Familiarity, pooled
 from chiasm.models.features import Features
 from chiasm.models.generation.constraints import Boxes, Choices
 from chiasm.models.generation.engine import Generated
+from chiasm.models.open import is_published
 from chiasm.models.vlm import VLM
+from chiasm.tasks.chat import chat_pipeline
 from chiasm.tasks.majority import majority_pipeline
+from chiasm.tasks.published import published_pipeline
 from chiasm.tasks.see import Pipeline
 from chiasm.types import Answer, Detection, Object
 
@@ -150,13 +153,18 @@ class Seer:
 
 
 def open_pipeline(name: str) -> Pipeline:
-    """The pipeline of a model folder (or "chiasm-tiny"), with each role that the model has learned.
+    """The pipeline of a model, with each role that it has learned: "chiasm-tiny", a model folder (ours, or one of
+    Hugging Face transformers), a name of the Hugging Face hub, or "openai:URL#MODEL" for a model behind a server.
 
     "majority:DATASET" is the baseline that gives the commonest answer of a dataset.
     """
     kind, _, rest = name.partition(":")
     if kind == "majority":
         return majority_pipeline(open_dataset(rest))
+    if kind == "openai":
+        return chat_pipeline(name)
+    if is_published(name):
+        return published_pipeline(name)
     folder = checkpoint.find(name)
     model, config = checkpoint.load(folder)
     seer = Seer(model, Familiarity.load(folder))

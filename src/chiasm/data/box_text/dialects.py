@@ -5,6 +5,7 @@ from __future__ import annotations
 from chiasm.data.box_text.codec import BoxCodec
 from chiasm.data.box_text.florence import FlorenceCodec
 from chiasm.data.box_text.json_lists import GeminiCodec, MoondreamCodec, Qwen3VLCodec, Qwen25VLCodec
+from chiasm.data.box_text.kosmos import KosmosCodec
 from chiasm.data.box_text.loc import LocCodec
 from chiasm.data.box_text.number_list import NumberListCodec
 from chiasm.data.box_text.paligemma import PaliGemmaCodec
@@ -19,6 +20,7 @@ _SAME_FOR_ALL_SIZES: dict[str, BoxCodec] = {
     "florence-2": FlorenceCodec(),
     "fractions": NumberListCodec("fraction"),
     "gemini": GeminiCodec(),
+    "kosmos-2": KosmosCodec(),
     "moondream": MoondreamCodec(),
     "paligemma": PaliGemmaCodec(),
     "pixels": NumberListCodec("pixel"),

@@ -146,7 +146,7 @@ def measures(items: Sequence[Item]) -> dict[str, Measure]:
     """The metrics of `score_mmbench`; those over several passes only where there are several."""
     vanilla = {
         "accuracy.vanilla": ratio("vanilla_right", "questions"),
-        "unparsed": ratio("unparsed", "passes", "lower"),
+        "unparsed": ratio("unparsed", "passes", better=None),
     }
     if len(items) == sum(item.statistics["questions"] for item in items):
         return vanilla

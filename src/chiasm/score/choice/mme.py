@@ -156,7 +156,7 @@ def _sum_of_tasks(tasks: Sequence[str]) -> Metric:
 _BY_TASK = {
     "accuracy": ratio("right", "questions"),
     "accuracy_plus": ratio("pairs_right", "pairs"),
-    "unparsed": ratio("unparsed", "questions", "lower"),
+    "unparsed": ratio("unparsed", "questions", better=None),
 }
 
 

@@ -85,7 +85,7 @@ def choice_item(
 
 def measures(items: Sequence[Item]) -> dict[str, Measure]:
     """The metrics of SEED-Bench and ScienceQA."""
-    return {"accuracy": ratio("right", "questions"), "unparsed": ratio("unparsed", "questions", "lower")}
+    return {"accuracy": ratio("right", "questions"), "unparsed": ratio("unparsed", "questions", better=None)}
 
 
 def baselines(items: Sequence[Item], keys: Sequence[str]) -> tuple[Value, ...]:

@@ -111,7 +111,7 @@ def measures(items: Sequence[Item]) -> dict[str, Measure]:
     return {
         "accuracy": ratio("right", "questions"),
         "accuracy.group": ratio("groups_right", "groups"),
-        "unparsed": ratio("unparsed", "questions", "lower"),
+        "unparsed": ratio("unparsed", "questions", better=None),
     }
 
 

@@ -194,7 +194,7 @@ _BY_SPLIT = {
     "recall": ratio("yes_right", "yes_true"),
     "f1": Measure(lambda s: 2 * s["yes_right"] / (s["yes_said"] + s["yes_true"]), "questions"),
     "yes_ratio": ratio("yes_said", "questions", better=None),
-    "unparsed": ratio("unparsed", "questions", "lower"),
+    "unparsed": ratio("unparsed", "questions", better=None),
 }
 
 

@@ -97,7 +97,7 @@ def measures(items: Sequence[Item]) -> dict[str, Measure]:
     else:
         found["mean GIoU"] = ratio("giou", "expressions")
         found["centre hit"] = ratio("centre", "expressions")
-    found["unparsed"] = ratio("unparsed", "expressions", "lower")
+    found["unparsed"] = ratio("unparsed", "expressions", better=None)
     return found
 
 

@@ -1,0 +1,1 @@
+"""Talking to a chat endpoint: the client, and the replies kept on disk."""

@@ -1,0 +1,260 @@
+"""Facts about each published architecture: where its parts are and how it is spoken to.
+
+Module paths are those of transformers >= 5.18.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from chiasm.data.vocabulary import COCO_OBJECTS
+from chiasm.models.adapters.transformers.connection import (
+    Codebook,
+    Connection,
+    FeatureMap,
+    Latents,
+    MaskedTiles,
+    MergedPatches,
+    PackedTiles,
+    QFormer,
+    StackedTiles,
+)
+
+_DESCRIBE = "Describe the image in one sentence."
+_SHORT = "{question}\nAnswer the question using a single word or phrase."
+CHAT = {"caption": _DESCRIBE, "answer": _SHORT}
+_QWEN = CHAT | {
+    "detect": "Locate every object in the image and output the bbox coordinates in JSON format.",
+    "ground": "Locate {phrase} in the image and output the bbox coordinates in JSON format.",
+}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One row.
+
+    model        class in transformers
+    layers       the encoder's layers (a ModuleList)
+    connector    the module whose input is E_pre
+    decoder      the decoder's layers (a ModuleList); where language models differ, the first path that exists
+    norm         the connector's own input norm, if it has one
+    connection   how the library joins the two
+    dropped      leading tokens (a class token) that the model itself leaves out before the connector
+    inputs       what the encoder is given of the processor's output
+    form         a prompt where the checkpoint has no chat template
+    blind        a prompt without a picture, for the tokenizer alone, where the processor insists on a picture
+    prompts      see `Dialect`
+    boxes        name of the text dialect (`chiasm.data.box_text`) of its boxes
+    processor    processor class to put together by hand, where the library's way insists on a video processor
+    prefix       "shared": questions on one picture share its prefix; "own": each question changes what is before it
+    padded       False where padding between picture and question would not stay without effect (recurrent layers)
+    door         how features enter a decoder-only language model: "injected" (mm_encoder_outputs=), "spliced" (put
+                 among the word embeddings by us) or "image_embeds"
+    answer_type  type of an answer's tokens, where the decoder is told token types
+    first_position   of a row
+    """
+
+    model: str
+    layers: str
+    connector: str
+    decoder: tuple[str, ...] = ("model.language_model.layers",)
+    norm: str | None = None
+    connection: type[Connection] = Connection
+    dropped: int = 0
+    inputs: tuple[str, ...] = ("pixel_values",)
+    form: str = "<image>\n{prompt}"
+    blind: str | None = None
+    prompts: Mapping[str, str] = field(default_factory=lambda: CHAT)
+    boxes: str | None = None
+    processor: str | None = None
+    prefix: str = "shared"
+    padded: bool = True
+    door: str = "injected"
+    answer_type: int | None = None
+    first_position: int = 0
+
+    @property
+    def instructed(self) -> bool:
+        """Whether the connector reads the prompt."""
+        return "qformer_input_ids" in self.inputs
+
+
+_TOWER = "model.vision_tower.encoder.layers"
+_PROJECTOR = "model.multi_modal_projector"
+_TILED = ("pixel_values", "image_sizes")
+_MASKED = ("pixel_values", "pixel_attention_mask")
+_LANGUAGE_MODEL = ("language_model.model.decoder.layers", "language_model.model.layers", "language_model.decoder.block")
+_USER = "USER: <image>\n{prompt} ASSISTANT:"
+
+
+def _qwen(model: str, processor: str, norm: str, boxes: str | None, padded: bool = True) -> Architecture:
+    return Architecture(
+        model,
+        layers="model.visual.blocks",
+        connector="model.visual.merger",
+        norm=norm,
+        connection=MergedPatches,
+        inputs=("pixel_values", "image_grid_thw"),
+        prompts=_QWEN if boxes else CHAT,
+        boxes=boxes,
+        processor=processor,
+        padded=padded,
+    )
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "llava": Architecture("LlavaForConditionalGeneration", _TOWER, _PROJECTOR, dropped=1, form=_USER),
+    "llava_next": Architecture(
+        "LlavaNextForConditionalGeneration",
+        _TOWER,
+        _PROJECTOR,
+        connection=PackedTiles,
+        dropped=1,
+        inputs=_TILED,
+        form=_USER,
+    ),
+    "llava_onevision": Architecture(
+        "LlavaOnevisionForConditionalGeneration",
+        _TOWER,
+        _PROJECTOR,
+        connection=PackedTiles,
+        inputs=_TILED,
+        processor="LlavaOnevisionProcessor",
+    ),
+    "idefics2": Architecture(
+        "Idefics2ForConditionalGeneration",
+        "model.vision_model.encoder.layers",
+        "model.connector",
+        decoder=("model.text_model.layers",),
+        connection=MaskedTiles,
+        inputs=_MASKED,
+    ),
+    "idefics3": Architecture(
+        "Idefics3ForConditionalGeneration",
+        "model.vision_model.encoder.layers",
+        "model.connector",
+        decoder=("model.text_model.layers",),
+        inputs=_MASKED,
+    ),
+    "smolvlm": Architecture(
+        "SmolVLMForConditionalGeneration",
+        "model.vision_model.encoder.layers",
+        "model.connector",
+        decoder=("model.text_model.layers",),
+        inputs=_MASKED,
+        processor="SmolVLMProcessor",
+    ),
+    "qwen2_vl": _qwen("Qwen2VLForConditionalGeneration", "Qwen2VLProcessor", "model.visual.merger.ln_q", None),
+    "qwen2_5_vl": _qwen(
+        "Qwen2_5_VLForConditionalGeneration", "Qwen2_5_VLProcessor", "model.visual.merger.ln_q", "qwen2.5-vl"
+    ),
+    "qwen3_vl": _qwen("Qwen3VLForConditionalGeneration", "Qwen3VLProcessor", "model.visual.merger.norm", "qwen3-vl"),
+    "qwen3_5": _qwen(
+        "Qwen3_5ForConditionalGeneration", "Qwen3VLProcessor", "model.visual.merger.norm", "qwen3-vl", padded=False
+    ),
+    "internvl": Architecture(
+        "InternVLForConditionalGeneration",
+        "model.vision_tower.encoder.layer",
+        _PROJECTOR,
+        norm="model.multi_modal_projector.layer_norm",
+        connection=StackedTiles,
+        dropped=1,
+        processor="InternVLProcessor",
+    ),
+    "paligemma": Architecture(
+        "PaliGemmaForConditionalGeneration",
+        _TOWER,
+        _PROJECTOR,
+        connection=StackedTiles,
+        form="<image>{prompt}",
+        blind="{prompt}\n",
+        prompts={
+            "caption": "caption en",
+            "answer": "answer en {question}",
+            "detect": "detect " + " ; ".join(COCO_OBJECTS),
+            "ground": "detect {phrase}",
+        },
+        boxes="paligemma",
+        prefix="own",  # the picture's tokens see the question
+        answer_type=1,
+        first_position=1,
+    ),
+    "gemma3": Architecture(
+        "Gemma3ForConditionalGeneration",
+        _TOWER,
+        _PROJECTOR,
+        norm="model.multi_modal_projector.mm_soft_emb_norm",
+        connection=StackedTiles,
+        form="<start_of_image>{prompt}",
+        answer_type=0,
+    ),
+    "blip-2": Architecture(
+        "Blip2ForConditionalGeneration",
+        "vision_model.encoder.layers",
+        "qformer",
+        decoder=_LANGUAGE_MODEL,
+        connection=QFormer,
+        form="{prompt}",
+        prompts={"caption": "a photo of", "answer": "Question: {question} Short answer:"},
+        door="spliced",
+    ),
+    "instructblip": Architecture(
+        "InstructBlipForConditionalGeneration",
+        "vision_model.encoder.layers",
+        "qformer",
+        decoder=_LANGUAGE_MODEL,
+        connection=QFormer,
+        inputs=("pixel_values", "qformer_input_ids", "qformer_attention_mask"),
+        form="{prompt}",
+        prompts={"caption": "A short image description:", "answer": "Question: {question} Short answer:"},
+        prefix="own",  # the connector reads the question
+        door="spliced",
+    ),
+    "janus": Architecture(
+        "JanusForConditionalGeneration",
+        "model.vision_model.encoder.layers",
+        "model.aligner",
+        connection=StackedTiles,
+    ),
+    "florence2": Architecture(
+        "Florence2ForConditionalGeneration",
+        "model.vision_tower.blocks",
+        _PROJECTOR,
+        decoder=("model.language_model.decoder.layers",),
+        connection=FeatureMap,
+        form="{prompt}",
+        prompts={
+            "caption": "<CAPTION>",
+            "detect": "<OD>",
+            "ground": "<CAPTION_TO_PHRASE_GROUNDING>{phrase}",
+        },
+        boxes="florence-2",
+        prefix="own",
+    ),
+    "kosmos-2": Architecture(
+        "Kosmos2ForConditionalGeneration",
+        "vision_model.model.encoder.layers",
+        "image_to_text_projection",
+        decoder=("text_model.model.layers",),
+        connection=Latents,
+        form="{prompt}",
+        prompts={
+            "caption": "An image of",
+            "answer": "Question: {question} Answer:",
+            "detect": "<grounding>An image of",
+            "ground": "<grounding><phrase>{phrase}</phrase>",
+        },
+        boxes="kosmos-2",
+        door="image_embeds",
+    ),
+    "chameleon": Architecture(
+        "ChameleonForConditionalGeneration",
+        "",
+        "model.vqmodel.quantize",
+        decoder=("model.layers",),
+        connection=Codebook,
+        form="<image>{prompt}",
+    ),
+}
+"""Rows by `model_type` of the checkpoint's config.json."""

@@ -1,0 +1,52 @@
+"""A trunk's keys and values, handed to every branch of it. Importing this imports transformers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+from transformers.cache_utils import DynamicLayer
+
+
+class RoomyLayer(DynamicLayer):
+    """Keys and values (rows, heads, tokens, width) with room for more behind them: the library's layer copies all of
+    them for every new token, and that is most of the time that a short answer after a long picture takes."""
+
+    def __init__(self, layer: DynamicLayer, rows: Tensor, room: int):
+        super().__init__()
+        self._rooms = [_with_room(states, rows, room) for states in (layer.keys, layer.values)]
+        self.dtype, self.device, self.is_initialized = layer.dtype, layer.device, True
+        self._show(layer.keys.shape[2])
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        start, stop = self.keys.shape[2], self.keys.shape[2] + key_states.shape[2]
+        for room, states in zip(self._rooms, (key_states, value_states), strict=True):
+            room[:, :, start:stop] = states
+        self._show(stop)
+        return self.keys, self.values
+
+    def reorder_cache(self, beam_idx: Tensor) -> None:
+        filled = self.keys.shape[2]
+        self._rooms = [room.index_select(0, beam_idx) for room in self._rooms]
+        self._show(filled)
+
+    def _show(self, filled: int) -> None:
+        self.keys, self.values = (room[:, :, :filled] for room in self._rooms)
+
+
+def branch(cache: Any, rows: Tensor, room: int) -> None:
+    """Turn the cache of some trunks into that of branches: branch i goes on from trunk rows[i], and gets room for
+    `room` more tokens. Layers that keep something else than all keys and values are only copied."""
+    for place, layer in enumerate(cache.layers):
+        if type(layer) is DynamicLayer:
+            cache.layers[place] = RoomyLayer(layer, rows, room)
+        else:
+            layer.reorder_cache(rows)
+
+
+def _with_room(states: Tensor, rows: Tensor, room: int) -> Tensor:
+    _, heads, tokens, width = states.shape
+    roomy = states.new_empty(len(rows), heads, tokens + room, width)
+    for place, row in enumerate(rows.tolist()):
+        roomy[place, :, :tokens] = states[row]
+    return roomy

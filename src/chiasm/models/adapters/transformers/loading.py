@@ -1,0 +1,125 @@
+"""A checkpoint of the library from a folder or by its hub name: model and processor, or an error that says why not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from chiasm.data.suggest import did_you_mean
+from chiasm.errors import CheckpointError, ConfigError
+from chiasm.models.adapters.transformers.architectures import ARCHITECTURES, Architecture
+
+
+def read_config(name: str) -> Any:
+    """The checkpoint's configuration. Raises CheckpointError where there is none."""
+    transformers = import_transformers()
+    if Path(name).is_dir() and not (Path(name) / "config.json").is_file():
+        raise CheckpointError(f"{name}: no config.json, so this is not a model folder")
+    if not Path(name).is_dir() and (name.startswith((".", "/", "~")) or name.count("/") != 1):
+        raise CheckpointError(f"{name}: no such folder, and not a hub name like 'owner/model'")
+    where = "configuration" if Path(name).is_dir() else "configuration from the hub (there is no such folder)"
+    with _as_checkpoint_error(name, where):
+        return transformers.AutoConfig.from_pretrained(name)
+
+
+def architecture_of(name: str, config: Any) -> Architecture:
+    """The row of a checkpoint. Raises ConfigError for an architecture that has none."""
+    kind = config.model_type
+    if kind not in ARCHITECTURES:
+        sees = hasattr(config, "vision_config") or hasattr(config, "vq_config")
+        why = "no adapter for this architecture" if sees else "a model without eyes"
+        raise ConfigError(
+            f"{name}: {why} (model_type {kind!r}){did_you_mean(kind, ARCHITECTURES)}; there are adapters for "
+            f"{', '.join(ARCHITECTURES)}"
+        )
+    return ARCHITECTURES[kind]
+
+
+def load_model(name: str, class_name: str, dtype: torch.dtype | None, device: str) -> Any:
+    """The model, frozen and in eval mode, from safetensors only. `dtype` None takes the one it is stored in, but half
+    precision becomes single on a CPU, which is hundreds of times slower at it. Raises CheckpointError where a file is
+    missing or damaged, or some weights are not there."""
+    transformers = import_transformers()
+    with _as_checkpoint_error(name, "weights"), _quiet(transformers):
+        model, report = getattr(transformers, class_name).from_pretrained(
+            name, dtype=dtype or "auto", use_safetensors=True, output_loading_info=True
+        )
+    if missing := sorted(report["missing_keys"]):
+        raise CheckpointError(f"{name}: {len(missing)} weights are missing, {missing[0]} first")
+    if dtype is None and device == "cpu" and model.dtype == torch.float16:
+        model = model.float()
+    return model.to(device).eval().requires_grad_(False)
+
+
+def load_processor(name: str, by_hand: str | None) -> Any:
+    """The processor, on the PIL backend: the other one gives slightly different pixels. `by_hand` names the class to
+    put together where the library insists on a video processor, none of which works without torchvision. Raises
+    CheckpointError where a file is missing."""
+    transformers = import_transformers()
+    with _as_checkpoint_error(name, "processor"), _quiet(transformers):
+        if by_hand is None:
+            return transformers.AutoProcessor.from_pretrained(name, backend="pil")
+        parts = [
+            transformers.AutoImageProcessor.from_pretrained(name, backend="pil"),
+            transformers.AutoTokenizer.from_pretrained(name),
+            _no_video_processor(),
+        ]
+        kind = getattr(transformers, by_hand)
+        settings, _ = kind.get_processor_dict(name)
+        return kind.from_args_and_dict(parts, settings)
+
+
+def import_transformers() -> Any:
+    """The library. Raises ConfigError where it is not installed or too old."""
+    try:
+        import transformers
+    except ImportError as error:
+        raise ConfigError(f"models of Hugging Face need transformers: pip install 'chiasm[hf]' ({error})") from None
+    if tuple(map(int, transformers.__version__.split(".")[:2])) < (5, 18):
+        raise ConfigError(f"transformers {transformers.__version__} is too old: pip install 'chiasm[hf]'")
+    return transformers
+
+
+def _no_video_processor() -> Any:
+    from transformers import processing_utils
+    from transformers.video_processing_utils import VideoProcessorMixin
+
+    # Without torchvision the package does not export the class, and the check of a processor's parts fails over it.
+    package: Any = processing_utils.transformers_module
+    if not hasattr(package, "VideoProcessorMixin"):
+        package.VideoProcessorMixin = VideoProcessorMixin
+
+    class NoVideoProcessor(VideoProcessorMixin):
+        """Takes the place of a video processor; nothing here shows a model a video."""
+
+        num_frames, fps = 1, 1
+
+    return NoVideoProcessor()
+
+
+@contextmanager
+def _as_checkpoint_error(name: str, part: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # the library and its parsers raise anything over a broken file
+        reason = " ".join(str(error).split())[:300]
+        raise CheckpointError(f"{name}: can't load the {part} ({type(error).__name__}: {reason})") from error
+
+
+@contextmanager
+def _quiet(transformers: Any) -> Iterator[None]:
+    """Without the library's notes and bars; what matters comes back as an error."""
+    log = transformers.logging
+    verbosity, bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    log.set_verbosity_error()
+    log.disable_progress_bar()
+    try:
+        yield
+    finally:
+        log.set_verbosity(verbosity)
+        if bars:
+            log.enable_progress_bar()

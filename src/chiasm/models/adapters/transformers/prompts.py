@@ -1,0 +1,209 @@
+"""Pictures and prompts through a processor of the library, each picture once however many prompts are about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from chiasm.errors import ConfigError
+from chiasm.models.adapters.transformers.architectures import Architecture
+from chiasm.models.adapters.transformers.connection import Context
+from chiasm.models.adapters.transformers.pictures import thickened
+from chiasm.models.adapters.transformers.vision import Seen
+from chiasm.models.features import Grid
+
+_ANY_PICTURE = Image.new("RGB", (32, 32))
+"""Stands for a picture that the processor has seen before."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt in tokens, all (length,).
+
+    is_picture marks the places of the picture's tokens, types the tokens of several kinds where the model asks for
+    that. `instruction` (1, other length) is what an instruction-aware connector reads.
+    """
+
+    ids: Tensor
+    is_picture: Tensor
+    types: Tensor | None = None
+    instruction: Tensor | None = None
+
+
+class Prompter:
+    """Calls the processor of a model whose answers end with one of the tokens `ends`. `answers_alone`: an answer does
+    not stand behind its prompt but in a decoder of its own."""
+
+    def __init__(
+        self, processor: Any, architecture: Architecture, config: Any, ends: frozenset[int], answers_alone: bool
+    ):
+        self.processor, self.architecture, self.config, self.ends = processor, architecture, config, ends
+        self.answers_alone = answers_alone
+        template = getattr(processor, "chat_template", None)
+        self.chats = bool(template)
+        # Answers are asked for, not what a model thinks before it gives one.
+        self._template_settings = {"enable_thinking": False} if "enable_thinking" in str(template) else {}
+
+    def picture(self, image: Image.Image, device: torch.device, dtype: torch.dtype) -> Seen:
+        """What the encoder is given of an RGB picture, and what has to be remembered of it for prompts."""
+        listening = _Listening(self.processor.image_processor)
+        with self._image_processor(listening):
+            output = self._call(self.architecture.prompts["caption"], thickened(image))
+        inputs = {}
+        for name in self.architecture.inputs:
+            if name in output:
+                values = output[name]
+                inputs[name] = values.to(device, dtype) if values.is_floating_point() else values.to(device)
+        return inputs, Context(listening.heard, self._grid(inputs))
+
+    def prompt(self, text: str, context: Context | None) -> Prompt:
+        """A prompt about the picture that `context` remembers, or about none."""
+        output = self._recall(text, context)
+        ids = output["input_ids"][0]
+        if "image_embeds_position_mask" in output:
+            is_picture = output["image_embeds_position_mask"][0].bool()
+        else:
+            is_picture = ids == self.picture_id
+        types = output["token_type_ids"][0] if "token_type_ids" in output else None
+        return Prompt(ids, is_picture, types, output.get("qformer_input_ids"))
+
+    def answer(self, text: str, answer: str, context: Context | None) -> list[int]:
+        """Token ids of an answer after the prompt `text`, closing token included."""
+        if not self.answers_alone:
+            prompt = self._ids(self._recall(text, context))
+            together = self._ids(self._recall(text, context, answer))
+            # Words are cut into tokens differently after a space, so the answer is taken where it stands; by itself
+            # where the library renders an answered prompt in another way than one that waits for its answer.
+            if together[: len(prompt)] == prompt and len(together) > len(prompt):
+                return [*together[len(prompt) :], self.closing]
+        return [*self.processor.tokenizer(answer, add_special_tokens=False)["input_ids"], self.closing]
+
+    @cached_property
+    def picture_id(self) -> int:
+        """The token that keeps a picture's places."""
+        for source in (self.config, self.processor):
+            for name in ("image_token_id", "image_token_index"):
+                if isinstance(found := getattr(source, name, None), int):
+                    return found
+        return -1
+
+    @cached_property
+    def closing(self) -> int:
+        """The token that the chat template writes after an answer, or else the end of a text."""
+        if self.chats:
+            open_end = self._ids(self._call("a", None, "b"))
+            closed = self._ids(self._call("a", None, "b", closed=True))
+            for token in closed[len(open_end) :]:
+                if token in self.ends:
+                    return token
+        usual = self.processor.tokenizer.eos_token_id
+        return usual if usual in self.ends or not self.ends else min(self.ends)
+
+    @staticmethod
+    def _ids(output: Any) -> list[int]:
+        return output["input_ids"][0].tolist()
+
+    def _recall(self, text: str, context: Context | None, answer: str | None = None) -> Any:
+        try:
+            if context is None:
+                return self._call(text, None, answer)
+            with self._image_processor(_Remembering(self.processor.image_processor, context.inputs)):
+                return self._call(text, _ANY_PICTURE, answer)
+        except ValueError as error:  # a mark that stands for a picture, written into a question
+            raise ConfigError(f"the model's processor refuses the prompt {text[:80]!r}: {error}") from error
+
+    def _call(self, text: str, image: Image.Image | None, answer: str | None = None, closed: bool = False) -> Any:
+        if self.chats:
+            content: list[dict[str, Any]] = [{"type": "text", "text": text}]
+            if image is not None:
+                content.insert(0, {"type": "image", "image": image})
+            messages = [{"role": "user", "content": content}]
+            if answer is not None:
+                messages.append({"role": "assistant", "content": [{"type": "text", "text": answer}]})
+            return self.processor.apply_chat_template(
+                messages,
+                add_generation_prompt=answer is None,
+                continue_final_message=answer is not None and not closed,
+                tokenize=True,
+                return_dict=True,
+                return_tensors="pt",
+                **self._template_settings,
+            )
+        blind = self.architecture.blind
+        form = self.architecture.form if image is not None else blind or self.architecture.form.replace("<image>", "")
+        written = form.replace("{prompt}", text)
+        if answer is not None:
+            written += f" {answer}"
+        if image is not None:
+            return self.processor(text=written, images=image, return_tensors="pt")
+        return (self.processor.tokenizer if blind else self.processor)(text=written, return_tensors="pt")
+
+    def _grid(self, inputs: dict[str, Tensor]) -> Grid | None:
+        """Rows and columns of patches of a picture that is not cut into tiles."""
+        if "image_grid_thw" in inputs:
+            _, rows, columns = inputs["image_grid_thw"][0].tolist()
+            return rows, columns
+        pixels = inputs["pixel_values"]
+        patch = getattr(getattr(self.config, "vision_config", None), "patch_size", None)
+        patch = patch[0] if isinstance(patch, list | tuple) else patch
+        if pixels.shape[:-3].numel() != 1 or patch is None:
+            return None
+        return pixels.shape[-2] // patch, pixels.shape[-1] // patch
+
+    @contextmanager
+    def _image_processor(self, other: _Listening | _Remembering) -> Iterator[None]:
+        real = self.processor.image_processor
+        self.processor.image_processor = other
+        try:
+            yield
+        finally:
+            self.processor.image_processor = real
+
+
+class _Listening:
+    """An image processor that remembers what it put out."""
+
+    def __init__(self, real: Any):
+        self.real = real
+        self.heard: dict[str, Any] = {}
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        output = self.real(*args, **kwargs)
+        self.heard = {k: _hollow(v) if k.startswith("pixel") else v for k, v in output.items()}
+        return output
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+
+class _Remembering:
+    """An image processor that puts out what another one did before. Processors ask theirs how many tokens a picture
+    takes; that way the pixels need not be made again for each prompt."""
+
+    def __init__(self, real: Any, heard: dict[str, Any]):
+        self.real, self.heard = real, heard
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        from transformers import BatchFeature
+
+        return BatchFeature(dict(self.heard))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+
+def _hollow(pixels: Any) -> Any:
+    """An array of the same type and shape that takes no memory."""
+    if isinstance(pixels, Tensor):
+        return torch.zeros((), dtype=pixels.dtype).expand(pixels.shape)
+    if isinstance(pixels, np.ndarray):
+        return np.broadcast_to(np.zeros((), pixels.dtype), pixels.shape)
+    return [_hollow(part) for part in pixels]
