@@ -31,7 +31,7 @@ class Recipe:
     """How a readout is trained; equal at all sites that are compared."""
 
     epochs: int = 12
-    pictures_a_step: int = 16
+    questions_a_step: int = 200
     learning_rate: float = 3e-3
     weight_decay: float = 0.05
     inner: int = 128
@@ -193,12 +193,14 @@ def _fit(
         torch.manual_seed(seed)
         readout = QuestionReadout(padded.tokens.shape[2], classes, recipe)
     optimizer = torch.optim.AdamW(readout.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
-    steps = recipe.epochs * -(-len(useful) // recipe.pictures_a_step)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.learning_rate, total_steps=steps + 1, pct_start=0.1, anneal_strategy="linear"
+    rows_a_step = max(1, round(recipe.questions_a_step * len(labels) / sum(map(len, labels))))
+    steps = recipe.epochs * -(-len(useful) // rows_a_step)
+    warm_up = max(1, steps // 10)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / warm_up, (steps - step) / steps)
     )
     for _ in range(recipe.epochs):
-        for chosen in useful[torch.randperm(len(useful), generator=generator)].split(recipe.pictures_a_step):
+        for chosen in useful[torch.randperm(len(useful), generator=generator)].split(rows_a_step):
             rows = chosen.tolist()
             logits = readout(padded[chosen], [lessons.questions[i] for i in rows])
             wanted = torch.full(logits.shape[:2], -100)
