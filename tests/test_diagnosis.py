@@ -121,9 +121,8 @@ def test_a_lesion_acts_at_its_stage_and_nowhere_before(model: VisionLanguageMode
     for lesion in planted(mean):
         hurt = lesion.on(model).capture(images, ["encoder", "connector"])
         changed = [not torch.equal(hurt[site].tokens, whole[site].tokens) for site in ("encoder", "connector")]
-        assert changed == {
-            "none": [False, False], "encoder": [True, True], "connector": [False, True], "language model": [False, False],
-        }[lesion.stage], lesion.name  # fmt: skip
+        first = {"encoder": 0, "connector": 1}.get(lesion.stage, 2)
+        assert changed == [first <= 0, first <= 1], lesion.name
     blind = Lesioned(model, decoder=faded(1.0, mean))
     values = blind.logprob(whole["connector"].select([0, 1]), [["what is the scene?"]] * 2, [["desk"]] * 2)
     assert values[0] == pytest.approx(values[1])

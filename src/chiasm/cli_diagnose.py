@@ -31,7 +31,7 @@ def diagnose(
     lesson_pictures: Annotated[int, typer.Option(min=2, help="The first so many of them.")] = 2000,
     layer: Annotated[int | None, typer.Option(help="Also read this decoder layer; -1 is the last.")] = None,
     reference: Annotated[
-        str | None, typer.Option(help="A model whose encoder shows what can be read of these pictures at all.")
+        str | None, typer.Option(help="A model or encoder (CLIP, DINOv2, ...) that shows what can be read at all.")
     ] = None,
     batch: Annotated[int, typer.Option(min=2, help="Pictures looked at together.")] = 16,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
@@ -45,13 +45,14 @@ def diagnose(
         from chiasm.examine.diagnosis.diagnose import Plan
         from chiasm.examine.diagnosis.diagnose import diagnose as find
         from chiasm.models.open import open_model
+        from chiasm.probe.vision_side import open_vision_side
 
         data = open_dataset(dataset)
         taught = open_dataset(lessons) if lessons else None
         plan = Plan(
             lessons=Asked.of(taught, lesson_pictures) if taught else None,
             layer=layer,
-            reference=open_model(reference) if reference else None,
+            reference=open_vision_side(reference) if reference else None,
             batch=batch,
         )
         identity = {

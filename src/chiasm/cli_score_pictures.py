@@ -64,7 +64,8 @@ def vqascore(
         return score_vqascore_file(pred)
     if pred is not None or pairs is None or not model:
         raise typer.BadParameter("give either --pred, or --pairs and --model")
-    from chiasm.examine.vqascore import open_model, vqascore_by_model
+    from chiasm.examine.vqascore import vqascore_by_model
+    from chiasm.models.open import open_model
     from chiasm.score.generation.vqascore import QUESTION
 
     return vqascore_by_model(open_model(model), model, pairs, images, question or QUESTION, answers)

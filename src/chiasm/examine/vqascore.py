@@ -12,20 +12,11 @@ import torch
 from chiasm.data.images import open_image
 from chiasm.data.records import by_id, records
 from chiasm.errors import DataError
-from chiasm.models import checkpoint
-from chiasm.models.adapters.transformers.vlm import open_vlm
 from chiasm.models.features import Features
 from chiasm.models.protocol import VisionLanguageModel
 from chiasm.score.choice.predictions import text_of
 from chiasm.score.generation.vqascore import ANSWERS, QUESTION, Logprob, score_vqascore
 from chiasm.score.result import Score
-from chiasm.tasks.vlm import is_published
-
-
-def open_model(name: str) -> VisionLanguageModel:
-    """chiasm-tiny, a model folder (ours, or one of transformers) or a name of the hub. Raises CheckpointError for
-    anything else."""
-    return open_vlm(name) if is_published(name) else checkpoint.load(checkpoint.find(name))[0]
 
 
 def vqascore_by_model(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -19,6 +20,12 @@ from chiasm.types import Dataset, Example, Question
 
 FITTED_ON = 64
 """Pictures from which a site's projection is fitted."""
+
+
+class Captures(Protocol):
+    """The part of a model, or of an encoder by itself, that features are taken from."""
+
+    def capture(self, images: Sequence[Any], sites: Sequence[str]) -> dict[str, Features]: ...
 
 
 @dataclass(frozen=True)
@@ -94,7 +101,7 @@ def ask(
 
 
 def look(
-    model: VisionLanguageModel,
+    model: Captures,
     asked: Asked,
     sites: Sequence[str],
     batch: int,

@@ -15,15 +15,16 @@ import numpy as np
 
 import chiasm
 from chiasm.errors import RunError
-from chiasm.examine.diagnosis.asked import Asked, Said, ask, look, swapped
+from chiasm.examine.diagnosis.asked import Asked, Captures, Said, ask, look, swapped
 from chiasm.examine.diagnosis.decoder_states import decoder_states
 from chiasm.examine.diagnosis.stages import Diagnosis, Readings, diagnose_readings
 from chiasm.models.protocol import VisionLanguageModel
 from chiasm.probe.question_readout import Ensemble, Lessons, Projection, Recipe, answer_classes, fit_readouts
 
-SITES = ("encoder", "connector")
+SITES, REFERENCE = ("encoder", "connector"), "reference"
 MANIFEST, ITEMS, SUMMARY = "manifest.json", "items.jsonl", "diagnosis.json"
 Advance = Callable[[int], None]
+Source = Callable[[Asked, dict[str, Projection], Advance], Lessons]
 Steps = Callable[[str, int], AbstractContextManager[Advance]]
 """Opens a step of the work, by its name and number of parts; what it gives is called with how many parts are done."""
 
@@ -40,7 +41,7 @@ class Plan:
 
     lessons: Asked | None = None
     layer: int | None = None
-    reference: VisionLanguageModel | None = None
+    reference: Captures | None = None
     folds: int = 4
     batch: int = 16
     limit: int = 32
@@ -78,11 +79,11 @@ def diagnose(
         _begin(folder, identity or {})
     said = _kept(folder, "answers", lambda: _asked(model, asked, plan, steps), _said_from)
     hits = {} if known is None else known
-    order = [*SITES, *([] if plan.layer is None else [f"decoder.{plan.layer}"])]
-    for site in [*order, *([] if plan.reference is None else ["reference"])]:
+    sources = _sources(model, plan)
+    for site, source in sources.items():
         if site not in hits:
-            looker = plan.reference if site == "reference" and plan.reference is not None else model
-            hits[site] = _kept(folder, f"hits-{site}", partial(_read, looker, site, asked, plan, steps), _hits_from)
+            hits[site] = _kept(folder, f"hits-{site}", partial(_read, source, site, asked, plan, steps), _hits_from)
+    order = [site for site in sources if site != REFERENCE]
     everyone = np.logical_and.reduce([hits[site].learnable for site in hits])
     readings = _readings(asked, said, hits, order, everyone)
     found = diagnose_readings(readings)
@@ -96,16 +97,30 @@ def _asked(model: VisionLanguageModel, asked: Asked, plan: Plan, steps: Steps) -
         return ask(model, asked, plan.batch, plan.limit, advance)
 
 
-def _read(model: VisionLanguageModel, site: str, asked: Asked, plan: Plan, steps: Steps) -> Hits:
+def _sources(model: VisionLanguageModel, plan: Plan) -> dict[str, Source]:
+    """Where features come from, by site."""
+
+    def vision(looker: Captures, site: str) -> Source:
+        return lambda asked, projections, advance: look(looker, asked, [site], plan.batch, projections, advance)[site]
+
+    def decoder(layer: int) -> Source:
+        return lambda asked, projections, advance: decoder_states(model, asked, layer, plan.batch, projections, advance)
+
+    found = {site: vision(model, site) for site in SITES}
+    if plan.layer is not None:
+        found[f"decoder.{plan.layer}"] = decoder(plan.layer)
+    if plan.reference is not None:
+        found[REFERENCE] = vision(plan.reference, "encoder")
+    return found
+
+
+def _read(source: Source, site: str, asked: Asked, plan: Plan, steps: Steps) -> Hits:
     """Features at a site, readouts trained on them, and what they answer."""
-    taken = "encoder" if site == "reference" else site
     projections: dict[str, Projection] = {}
 
     def features(of: Asked, name: str) -> Lessons:
         with steps(f"{site}: {name}", len(of.examples)) as advance:
-            if plan.layer is not None and site == f"decoder.{plan.layer}":
-                return decoder_states(model, of, plan.layer, plan.batch, projections, advance)
-            return look(model, of, [taken], plan.batch, projections, advance)[taken]
+            return source(of, projections, advance)
 
     if plan.lessons is not None:
         lessons = features(plan.lessons, "looking at the lessons")
@@ -155,7 +170,7 @@ def _some(lessons: Lessons, rows: list[int]) -> Lessons:
 
 
 def _readings(asked: Asked, said: Said, hits: Mapping[str, Hits], order: Sequence[str], chosen: np.ndarray) -> Readings:
-    reference = hits.get("reference")
+    reference = hits.get(REFERENCE)
     return Readings(
         image=asked.column(lambda i, q: asked.examples[i].id)[chosen],
         kind=asked.column(lambda i, q: q.kind or "question")[chosen],
