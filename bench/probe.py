@@ -1,13 +1,13 @@
 """Geometry and spectra of features against what people use now, equal values first. The neighbours' peer needs
-faiss-cpu; `--largest 8700` leaves out the longer half."""
+faiss-cpu."""
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 from importlib.metadata import version
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -29,7 +29,8 @@ MEMORY = 256
 def features(n: int, width: int, seed: int = 0) -> np.ndarray:
     """(n, width) fp32 with a power-law spectrum, as pooled features have."""
     noise = np.random.default_rng(seed).standard_normal((n, width), dtype=np.float32)
-    return noise * (np.arange(1, width + 1) ** -0.5).astype(np.float32)
+    noise *= (np.arange(1, width + 1) ** -0.5).astype(np.float32)
+    return noise
 
 
 def neighbours(vectors: np.ndarray, memory: int = 2**30) -> Neighbours:
@@ -41,7 +42,7 @@ def neighbours_row(n: int, width: int, repeats: int) -> Row:
 
     faiss.omp_set_num_threads(torch.get_num_threads())
     vectors = features(n, width)
-    lists: dict[str, np.ndarray] = {}
+    lists: dict[str, np.ndarray] = {}  # of the last round
 
     def ours() -> None:
         lists["ours"] = neighbours(vectors).index
@@ -52,7 +53,8 @@ def neighbours_row(n: int, width: int, repeats: int) -> Row:
         found = index.search(vectors, K + 1)[1]
         lists["theirs"] = found[:, 1:]  # each is its own nearest
 
-    seconds = interleaved(repeats, ours, theirs)
+    # Half a minute long, 20,000 items are not compared once more to warm up.
+    seconds = interleaved(repeats, ours, theirs, warm_up=n < 10_000)
     # Ours are exact in float64, faiss's in fp32: neighbours that are equally near to 7 digits may change places.
     alike = knor(matches(lists["ours"], lists["theirs"].astype(np.int32)))[-1]
     assert alike > 0.999, alike
@@ -72,17 +74,19 @@ def nulls_row(n: int, width: int, repeats: int) -> Row:
         assert (null.max(axis=0) < observed).all()
 
     what = f"overlap at k = 1 ... {K} and {n - 1:,} permutations of it, {n:,} items"
-    return compare(what, f"one neighbour list, {width} wide", curve_and_null, lambda: neighbours(vectors), repeats, aim=1)
+    return compare(
+        what, f"one neighbour list, {width} wide", curve_and_null, lambda: neighbours(vectors), repeats, aim=1
+    )
 
 
-def spectrum_row(tokens: int, width: int, repeats: int) -> Row:
+def spectrum_row(tokens: int, width: int, repeats: int, aim: float | None = None) -> Row:
     x = features(tokens, width)
     centred = torch.from_numpy(x - x.mean(axis=0))
     singular = torch.linalg.svdvals(centred).numpy()
     np.testing.assert_allclose(np.sqrt(token_energies(x))[:-1], singular[:-1], rtol=1e-4)
     what = f"spectrum of {tokens} x {width} tokens"
     return compare(
-        what, "torch.linalg.svdvals", lambda: token_energies(x), lambda: torch.linalg.svdvals(centred), repeats, aim=4
+        what, "torch.linalg.svdvals", lambda: token_energies(x), lambda: torch.linalg.svdvals(centred), repeats, aim=aim
     )
 
 
@@ -90,18 +94,22 @@ def memory_row(n: int, width: int) -> Row:
     """In a process of its own, whose peak nothing else has raised."""
     command = [sys.executable, __file__, "--peak", str(n), str(width)]
     peak = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    candidates = n * (K + 16) * 12 / MEBIBYTE
-    bound = MEMORY + 2 * candidates + n * K * 4 / MEBIBYTE
+    bound = MEMORY + n * (2 * K + 16) * 8 / MEBIBYTE
     return Row(f"memory for neighbours of {n:,} items, {width} wide, in blocks of {MEMORY} MiB", "MiB", peak, aim=bound)
 
 
 def peak(n: int, width: int) -> None:
     """Print the MiB by which finding neighbours raises this process's peak, over the vectors themselves."""
-    neighbours(features(2000, width))  # what libraries allocate once
     vectors = features(n, width)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _resident("VmRSS")
     neighbours(vectors, MEMORY * MEBIBYTE)
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    print(_resident("VmHWM") - before)
+
+
+def _resident(name: str) -> float:
+    """MiB that the process holds (VmRSS) or has held at most (VmHWM), by Linux."""
+    lines = Path("/proc/self/status").read_text("utf-8").splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(name))
 
 
 def main() -> None:
@@ -114,7 +122,7 @@ def main() -> None:
         rows += [neighbours_row(n, width, chosen.repeats) for n, width in SIZES]
     rows += [
         nulls_row(8_700, 1024, chosen.repeats),
-        spectrum_row(576, 4096, chosen.repeats),
+        spectrum_row(576, 4096, chosen.repeats, aim=4),
         spectrum_row(144, 3584, chosen.repeats),
         memory_row(50_000, 256),
     ]

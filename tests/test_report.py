@@ -1,5 +1,6 @@
 """The page: one file, no network, every number there, safe against model text, and a gallery that works."""
 
+import html
 import json
 import re
 import shutil
@@ -69,7 +70,7 @@ def test_a_small_budget_still_shows_every_cause(run_folder: Path) -> None:
     causes = {(error["kind"], error["cause"]) for row in rows for error in row["errors"]}
     gallery = build_gallery(run_folder, rows, max_pictures=len(causes), max_bytes=10**7)
     assert (gallery.shown, gallery.total) == (len(causes), 60)
-    assert causes == {(kind, cause) for item in gallery.items for kind, cause, _ in item["errors"]}
+    assert causes == {(kind, cause) for item in gallery.items for kind, cause, _ in item["answers"][0]["errors"]}
     tiny = build_gallery(run_folder, rows, max_pictures=60, max_bytes=5000)
     assert 1 <= tiny.shown < 10
     assert sum(len(picture["source"]) for picture in tiny.pictures) <= 5000
@@ -89,7 +90,7 @@ def test_model_text_cannot_leave_its_place(tmp_path: Path) -> None:
     page = write_report([tmp_path / "run"], tmp_path / "page.html")
     assert "alert(1)</script>" not in page.read_text("utf-8")
     assert "<img src=x" not in page.read_text("utf-8")
-    assert any(item["said"] == nasty for item in galleries(page)[0]["items"])
+    assert any(item["answers"][0]["said"] == nasty for item in galleries(page)[0]["items"])
 
 
 def test_several_runs_share_one_page_and_missing_pictures_are_said(run_folder: Path, tmp_path: Path) -> None:
@@ -185,20 +186,23 @@ document.body.append(element("pre", { id: "seen", text: JSON.stringify(seen) }))
 """
 
 
-def test_the_gallery_filters_and_browses_in_a_browser(run_folder: Path, tmp_path: Path) -> None:
+def in_browser(page: Path, script: str, folder: Path) -> dict[str, Any]:
+    """What `script`, run at the end of the page, leaves as JSON in an element with the id "seen"."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("no Chromium on this machine")
-    page = write_report([run_folder], tmp_path / "page.html")
-    page.write_text(page.read_text("utf-8").replace("</body>", SCRIPT + "</body>"), "utf-8")
+    page.write_text(page.read_text("utf-8").replace("</body>", script + "</body>"), "utf-8")
     command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
                "--disable-background-networking", "--disable-component-update", "--disable-sync",
-               f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri()]  # fmt: skip
+               f"--user-data-dir={folder / 'profile'}", "--dump-dom", page.as_uri()]  # fmt: skip
     dom = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
-    found = re.search(r'<pre id="seen">(.*?)</pre>', dom)
+    found = re.search(r'<pre id="seen">(.*?)</pre>', dom, re.S)
     assert found, "the page's script did not run to its end"
-    seen = json.loads(found[1])
+    return json.loads(html.unescape(found[1]))
 
+
+def test_the_gallery_filters_and_browses_in_a_browser(run_folder: Path, tmp_path: Path) -> None:
+    seen = in_browser(write_report([run_folder], tmp_path / "page.html"), SCRIPT, tmp_path)
     rows = [json.loads(line) for line in (run_folder / "samples.jsonl").read_text().splitlines()]
     wrong = [row for row in rows if row["right"] is False]
     hallucinating = [row for row in wrong if any(error["kind"] == "hallucination" for error in row["errors"])]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,14 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from PIL import Image
-
-from chiasm.data.images import open_image
-from chiasm.errors import ImageError
+from chiasm.report.pictures import thumbnail
 
 Row = Mapping[str, Any]
-SIDE = 320
-QUALITY = 78
 T = TypeVar("T")
 
 
@@ -51,7 +44,7 @@ def build_gallery(folder: Path, rows: Sequence[Row], max_pictures: int, max_byte
             wrong_first = sorted(by_picture[index], key=lambda row: row["right"] is not False)
             items.append([_item(row, len(pictures)) for row in wrong_first])
             pictures.append({"name": first["example"], "file": first["image"], "size": size, "source": source})
-    return Gallery(pictures, list(_in_turn(items)), len(pictures), len(by_picture))
+    return Gallery(pictures, list(in_turn(items)), len(pictures), len(by_picture))
 
 
 def _choose(rows: Sequence[Row], by_picture: Mapping[int, Sequence[Row]], count: int) -> list[int]:
@@ -61,52 +54,45 @@ def _choose(rows: Sequence[Row], by_picture: Mapping[int, Sequence[Row]], count:
         for error in row["errors"]:
             groups[error["kind"], error["cause"]].append(row["index"])
     chosen: dict[int, None] = {}
-    for index in (*_in_turn(list(groups.values())), *by_picture):
+    for index in (*in_turn(list(groups.values())), *by_picture):
         if len(chosen) == count:
             break
         chosen[index] = None
     return list(chosen)
 
 
-def _in_turn(groups: Sequence[Sequence[T]]) -> Iterator[T]:
+def in_turn(groups: Sequence[Sequence[T]]) -> Iterator[T]:
     """The first of every group, then the second of every group, and so on."""
     for place in range(max(map(len, groups), default=0)):
         yield from (group[place] for group in groups if place < len(group))
 
 
 def _thumbnail(folder: Path, row: Row) -> str:
-    """A JPEG as data URI, at most `SIDE` pixels wide and high; empty if the picture can't be opened."""
-    if row["size"] is None:
-        return ""
-    try:
-        image = open_image(folder / row["image"])
-    except ImageError:
-        return ""
-    image.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0)
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return "" if row["size"] is None else thumbnail(folder / row["image"])[0]
 
 
 def _item(row: Row, picture: int) -> dict[str, Any]:
     """A row with what the page shows of it. Boxes are [x1, y1, x2, y2, label] in pixels of the original."""
     task, parsed, truth = row["task"], row["parsed"], row["truth"]
     boxes = task in ("detect", "ground")
+    answer = {
+        "said": _names(task, parsed) if boxes else parsed,
+        "raw": row["raw"] if row["raw"] != parsed else "",
+        "problem": row["problem"],
+        "notice": row["notice"],
+        "right": row["right"],
+        "errors": [[error["kind"], error["cause"], error["name"]] for error in row["errors"]],
+        "predicted": _boxes(parsed, row["prompt"]) if boxes else [],
+    }
     return {
         "id": row["id"],
         "picture": picture,
         "task": task,
         "prompt": row["prompt"],
-        "said": _names(task, parsed) if boxes else parsed,
         "truth": _truth(task, truth),
-        "raw": row["raw"] if row["raw"] != parsed else "",
-        "problem": row["problem"],
-        "notice": row["notice"],
-        "right": row["right"],
-        "slice": row["slices"].get("kind", ""),
-        "errors": [[error["kind"], error["cause"], error["name"]] for error in row["errors"]],
-        "predicted": _boxes(parsed, row["prompt"]) if boxes else [],
         "true": _boxes(truth, row["prompt"]) if boxes else [],
+        "slices": {"kind": row["slices"]["kind"]} if "kind" in row["slices"] else {},
+        "answers": [answer],
     }
 
 

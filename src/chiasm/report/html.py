@@ -14,24 +14,40 @@ import chiasm
 from chiasm.errors import RunError
 from chiasm.examine.run_folder import read_manifest, read_rows, read_summary
 from chiasm.report.figures import breakdowns, confusion, cost_table, headline, sentences
-from chiasm.report.gallery import build_gallery
+from chiasm.report.gallery import Gallery, build_gallery
+from chiasm.report.score_page import score_page
 
 MAX_PICTURES = 500
 MAX_PICTURE_BYTES = 16_000_000
 
 
-def write_report(run_folders: Sequence[str | Path], out: str | Path, title: str = "What the model sees") -> Path:
-    """One self-contained HTML page with a section for each run folder; returns its path.
+def write_report(
+    run_folders: Sequence[str | Path], out: str | Path, title: str = "", images: str | Path | None = None
+) -> Path:
+    """One self-contained HTML page of run folders of `chiasm examine`, or of `chiasm score`; returns its path.
+
+    Examined models have a section each. Scores must be of one task; several of them are compared. `images` is a folder
+    with the pictures of scored items, which a score folder only names.
 
     The pictures share a budget of `MAX_PICTURES` and `MAX_PICTURE_BYTES`; the page says how many it shows. All numbers
-    are of all rows. Raises RunError for a folder that is missing, damaged or not finished.
+    are of all rows. Raises RunError for a folder that is missing, damaged, not finished or of the other sort.
     """
-    if not run_folders:
-        raise RunError("a report needs at least one run folder; make one with `chiasm examine`")
-    sections = [
-        _section(Path(folder), MAX_PICTURES // len(run_folders), MAX_PICTURE_BYTES // len(run_folders))
-        for folder in run_folders
-    ]
+    folders = [Path(folder) for folder in run_folders]
+    if not folders:
+        raise RunError("a report needs at least one run folder; make one with `chiasm examine` or `chiasm score --out`")
+    sorts = [read_manifest(folder).get("kind") == "score" for folder in folders]
+    if all(sorts):
+        page = score_page(folders, Path(images) if images else None, MAX_PICTURES, MAX_PICTURE_BYTES)
+        return _write(out, "scores.html", title or page["title"], [page["page_data"]], page)
+    if any(sorts):
+        raise RunError("run folders of `chiasm score` and of `chiasm examine` don't fit on one page; make one of each")
+    share = MAX_PICTURES // len(folders), MAX_PICTURE_BYTES // len(folders)
+    sections = [_section(folder, *share) for folder in folders]
+    galleries = [_gallery_data(section["gallery"]) for section in sections]
+    return _write(out, "report.html", title or "What the model sees", galleries, {"sections": sections})
+
+
+def _write(out: str | Path, template: str, title: str, galleries: Sequence[Any], content: dict[str, Any]) -> Path:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("chiasm.report", "."),
         autoescape=True,
@@ -39,9 +55,8 @@ def write_report(run_folders: Sequence[str | Path], out: str | Path, title: str 
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    galleries = [{"pictures": s["gallery"].pictures, "items": s["gallery"].items} for s in sections]
-    page = environment.get_template("report.html").render(
-        title=title, sections=sections, galleries=_script_json(galleries), version=chiasm.__version__
+    page = environment.get_template(template).render(
+        content, title=title, galleries=_script_json(galleries), version=chiasm.__version__
     )
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -62,6 +77,11 @@ def _section(folder: Path, max_pictures: int, max_bytes: int) -> dict[str, Any]:
         "confusion": confusion(summary["scenes"]),
         "gallery": build_gallery(folder, rows, max_pictures, max_bytes),
     }
+
+
+def _gallery_data(gallery: Gallery) -> dict[str, Any]:
+    """What gallery.js reads: the runs' names, and from which score on boxes are shown."""
+    return {"runs": [""], "pictures": gallery.pictures, "items": gallery.items, "floor": 0, "detections": False}
 
 
 def _script_json(content: Any) -> Markup:
