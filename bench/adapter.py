@@ -40,7 +40,7 @@ def main() -> None:
         @torch.inference_mode()
         def together(model=ours) -> list[str]:
             features = model.connect(model.encode(pictures))
-            return [a.raw for group in model.generate(features, questions, limit=ANSWER) for a in group]
+            return [a.text for group in model.generate(features, questions, limit=ANSWER) for a in group]
 
         @torch.inference_mode()
         def one_by_one(model=peer, processor=processor) -> list[str]:
@@ -53,7 +53,9 @@ def main() -> None:
                     )
                     inputs = processor(images=picture, text=prompt, return_tensors="pt")
                     ids = model.generate(**inputs, max_new_tokens=ANSWER, do_sample=False)
-                    texts.append(processor.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
+                    texts.append(
+                        processor.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip()
+                    )
             return texts
 
         assert together() == one_by_one(), "the answers differ"

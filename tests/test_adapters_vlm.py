@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pytest
 import tiny
 import torch
@@ -203,3 +204,36 @@ def test_hidden_states_are_those_of_the_library(kind: str) -> None:
     for hook in hooks:
         hook.remove()
     assert torch.allclose(states, torch.cat(seen), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_5"])
+def test_patches_are_in_raster_order(kind: str) -> None:
+    """Without its layers the encoder mixes no patches: where a patch of the picture is changed, the token of that
+    place changes and no other. 6 rows of 8 patches, of which neither fills whole windows."""
+    model = open_vlm(str(checkpoint(kind)))
+    model.model.model.visual.blocks = torch.nn.ModuleList()
+    model.vision.connection.deepstack = ()
+    plain = np.full((48, 64, 3), 90, np.uint8)
+    before = model.encode([plain])
+    assert before.grids == ((6, 8),)
+    for row, column in [(0, 0), (0, 5), (3, 2), (4, 7), (5, 4)]:
+        marked = plain.copy()
+        marked[row * 8 : row * 8 + 8, column * 8 : column * 8 + 8] = 200
+        moved = (model.encode([marked]).tokens - before.tokens).abs().amax(1)
+        assert moved.nonzero().flatten().tolist() == [row * 8 + column]
+
+
+@every
+def test_layers_see_the_tokens_that_the_connector_gets(kind: str) -> None:
+    """Sites in the order of a picture's way; without what the model itself leaves out (a class token, padding)."""
+    model = opened(kind)
+    found = model.capture(pictures(), model.sites())
+    assert list(found) == list(model.sites())
+    layers = [features for site, features in found.items() if site.startswith("encoder.")]
+    assert bool(layers) == (kind != "chameleon")
+    for features in layers:
+        merged = 4 if kind == "internvl" else 1  # it joins 2 x 2 tokens before the connector
+        coarser = 4 if kind == "florence2" and features is layers[0] else 1  # its stages get coarser
+        assert features.lengths == [length * merged * coarser for length in found["encoder"].lengths]
+    normed = found["connector.in"].tokens
+    assert (model.architecture.norm is None) == torch.equal(normed, found["encoder"].tokens)

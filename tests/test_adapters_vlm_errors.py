@@ -16,7 +16,7 @@ from PIL import Image
 from test_adapters_vlm import opened
 from tiny_checkpoints import checkpoint, picture, text, tokenizer
 
-from chiasm.errors import CheckpointError, ChiasmError, ConfigError
+from chiasm.errors import CheckpointError, ChiasmError, ConfigError, ImageError
 from chiasm.models.adapters.transformers.vlm import open_vlm
 from chiasm.tasks.vlm import open_pipeline
 
@@ -99,6 +99,11 @@ def test_pictures_that_are_none() -> None:
         model.encode([])
     with pytest.raises(ConfigError, match="picture 1 is not RGB"):
         model.encode([picture(), Image.new("L", (9, 9))])
+
+
+def test_a_picture_that_cannot_be_made_fit() -> None:
+    with pytest.raises(ImageError, match="a picture of 1x1 pixels"):
+        opened("idefics2_split").encode([picture(1, 1)])
 
 
 def test_features_that_do_not_fit() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +14,9 @@ import torch
 from test_adapters_vlm import opened
 from tiny_checkpoints import checkpoint, picture
 
+from chiasm.data.open import open_dataset
+from chiasm.examine.run import examine
+from chiasm.examine.run_folder import read_rows
 from chiasm.models.adapters.transformers.architectures import ARCHITECTURES
 from chiasm.models.features import Features
 from chiasm.models.fingerprint import weights_fingerprint
@@ -101,6 +106,18 @@ def test_a_folder_is_a_pipeline(kind: str) -> None:
     (caption,) = pipeline.language.caption([picture()])
     e_pre = model.encode([picture()])
     assert caption == model.generate(e_pre, [[model.dialect.prompts["caption"]]], limit=96)[0][0]
+
+
+def test_examine_takes_a_folder(tmp_path: Path) -> None:
+    """Random weights answer nothing right, and every kind of row is there."""
+    pipeline = open_pipeline(str(checkpoint("kosmos2")))
+    summary = examine(pipeline, open_dataset("scenes:test?size=48"), tmp_path / "run", limit=2, progress=False)
+    rows = read_rows(tmp_path / "run")
+    assert {row["task"] for row in rows} == {"caption", "answer", "detect", "ground"}
+    assert summary
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert manifest["model"]["architecture"] == "Kosmos2ForConditionalGeneration"
+    assert len(manifest["model"]["weights"]) == 64
 
 
 def test_weights_are_named_by_their_values() -> None:

@@ -21,7 +21,7 @@ import transformers as hf
 from PIL import Image
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
-from chiasm.models.adapters.transformers.loading import _no_video_processor
+from chiasm.models.adapters.transformers.loading import no_video_processor
 
 hf.logging.set_verbosity_error()
 hf.logging.disable_progress_bar()
@@ -184,7 +184,7 @@ def llava_onevision():
     return model, hf.LlavaOnevisionProcessor(
         hf.LlavaOnevisionImageProcessorPil(size=SQUARE, image_grid_pinpoints=sizes),
         tok,
-        _no_video_processor(),
+        no_video_processor(),
         num_image_tokens=16,
         vision_feature_select_strategy="full",
         chat_template=chat("<image>"),
@@ -247,7 +247,7 @@ def idefics3():
 
 @maker
 def smolvlm():
-    return _idefics3("SmolVLM", _no_video_processor())
+    return _idefics3("SmolVLM", no_video_processor())
 
 
 def _qwen(kind: str, processor: str, vision: dict[str, Any], **changes: Any) -> tuple[Any, Any]:
@@ -266,7 +266,7 @@ def _qwen(kind: str, processor: str, vision: dict[str, Any], **changes: Any) -> 
     )
     images = hf.Qwen2VLImageProcessorPil(patch_size=8, merge_size=2, size={"shortest_edge": 256, "longest_edge": 4096})
     built = getattr(hf, processor)(
-        images, tok, _no_video_processor(), chat_template=chat("<|vision_start|><|image_pad|><|vision_end|>")
+        images, tok, no_video_processor(), chat_template=chat("<|vision_start|><|image_pad|><|vision_end|>")
     )
     return getattr(hf, f"{kind}ForConditionalGeneration")(config), built
 
@@ -327,7 +327,7 @@ def internvl():
     return hf.InternVLForConditionalGeneration(config), hf.InternVLProcessor(
         hf.GotOcr2ImageProcessorPil(size=SQUARE, crop_to_patches=True, min_patches=1, max_patches=2),
         tok,
-        _no_video_processor(),
+        no_video_processor(),
         image_seq_length=4,
         chat_template=chat("<IMG_CONTEXT>"),
     )

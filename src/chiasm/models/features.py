@@ -22,12 +22,14 @@ class Features:
     site     where on the model they were taken: "encoder.<layer>", "encoder", "connector.in", "connector"
     context  for each picture what the model that made the features has to know to go on from them (tile layout,
              patch grid, ...); nobody else looks inside. None where it needs nothing.
+    cls      (pictures, width), the class token of each, where the encoder has one and leaves it out of `tokens`
     """
 
     tokens: Tensor
     grids: tuple[Grid, ...]
     site: str
     context: tuple[Any, ...] | None = None
+    cls: Tensor | None = None
 
     @property
     def lengths(self) -> list[int]:
@@ -48,4 +50,5 @@ class Features:
             tokens=torch.cat([parts[i] for i in indices]),
             grids=tuple(self.grids[i] for i in indices),
             context=None if self.context is None else tuple(self.context[i] for i in indices),
+            cls=None if self.cls is None else self.cls[list(indices)],
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from PIL import Image
@@ -17,6 +17,9 @@ Picture = Image.Image | np.ndarray
 """An upright RGB picture: PIL, or uint8 (height, width, 3)."""
 Prompts = Sequence[Sequence[str]]
 """`prompts[i]` are asked about picture i."""
+Patched = Literal["image", "question", "answer"]
+"""Tokens in a decoder: the picture's; those from which the answer's tokens are chosen (the prompt's last, and the
+answer's own before the closing one); and all other text."""
 
 
 @dataclass(frozen=True)
@@ -75,4 +78,28 @@ class VisionLanguageModel(Protocol):
         """States (layers, tokens, width) of the decoder over each prompt, the picture's tokens included, at the output
         of the given layers (0 is the first; a negative one counts from the last). The last token is the one from which
         the answer is begun."""
+        ...
+
+    @property
+    def decoder_layers(self) -> int:
+        """How many layers the decoder has."""
+        ...
+
+    def patched_logprob(
+        self,
+        features: Features,
+        other: Features,
+        prompts: Prompts,
+        answers: Prompts,
+        layers: Sequence[int],
+        where: Patched,
+    ) -> list[list[Tensor]]:
+        """As `logprob`, (layers,) for each answer: run on `features`, but with the states of the `where` tokens at the
+        output of one decoder layer from the run on `other`, whose pictures have as many tokens. Raises ConfigError
+        where they have not, and for a decoder that does not hold the picture's tokens."""
+        ...
+
+    def answer_loss(self, features: Features, prompts: Prompts, answers: Prompts) -> tuple[Tensor, int]:
+        """Cross-entropy summed over the tokens of all answers, the closing ones included, and their number. The only
+        call through which gradients go back to `features`."""
         ...

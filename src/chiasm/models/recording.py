@@ -1,4 +1,4 @@
-"""Outputs of modules while a model runs."""
+"""Outputs of modules while a model runs: kept, or overwritten."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 
@@ -24,3 +25,20 @@ def recorded(modules: Mapping[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
         for name, module in modules.items():
             stack.callback(module.register_forward_hook(keep(name)).remove)
         yield outputs
+
+
+@contextmanager
+def overwritten(module: nn.Module, places: Tensor, states: Tensor) -> Iterator[None]:
+    """Inside the block `module` puts out `states` where `places` is True: (..., width) and (...) for an output
+    (..., width); of a tuple, its first tensor."""
+
+    def hook(module: nn.Module, inputs: Any, output: Any) -> Any:
+        own = output if isinstance(output, Tensor) else output[0]
+        changed = torch.where(places[..., None], states, own)
+        return changed if isinstance(output, Tensor) else (changed, *output[1:])
+
+    handle = module.register_forward_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()

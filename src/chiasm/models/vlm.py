@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from chiasm.data.instructions import fold
-from chiasm.data.sequence import Packed, Part, Text, compose, pack, targets, views
+from chiasm.data.sequence import IMAGE, Packed, Part, Text, compose, pack, targets, views
 from chiasm.data.sequence import Sequence as TokenSequence
 from chiasm.errors import ConfigError
 from chiasm.models.connectors import Connector
@@ -21,8 +23,8 @@ from chiasm.models.generation.constraints import Constraint
 from chiasm.models.generation.engine import GREEDY, Engine, Generated
 from chiasm.models.generation.sampling import Sampling
 from chiasm.models.nn.attention import lower
-from chiasm.models.protocol import Dialect, Picture
-from chiasm.models.recording import recorded
+from chiasm.models.protocol import Dialect, Patched, Picture
+from chiasm.models.recording import overwritten, recorded
 from chiasm.models.tokenizer import Tokenizer
 from chiasm.types import Answer
 
@@ -140,12 +142,8 @@ class VLM(nn.Module):
     ) -> list[list[float]]:
         """Log-probability of each answer, its closing token included, after its prompt (teacher-forced)."""
         documents = self.documents(features, prompts, answers)
-        values = self.engine.logprob(documents, features)
-        lengths = [
-            int((d.supervise & (d.segment == s)).sum()) for d in documents for s in range(1, d.segment.max() + 1)
-        ]
-        sums = iter(part.sum().item() for part in values.split(lengths))
-        return [[next(sums) for _ in questions] for questions in prompts]
+        parts = iter(self.engine.logprob(documents, features).split(_answer_lengths(pack(documents))))
+        return [[next(parts).sum().item() for _ in questions] for questions in prompts]
 
     @torch.no_grad()
     def logits(
@@ -153,11 +151,15 @@ class VLM(nn.Module):
     ) -> list[list[Tensor]]:
         """See `VisionLanguageModel.logits`."""
         packed = pack(self.documents(features, prompts, answers))
-        sources, _ = targets(packed)
-        logits = self.decoder.head(self._states(packed, features)[torch.from_numpy(sources)])
-        lengths = [int(packed.sequence.supervise[view.own].sum()) for view in views(packed) if view.segment > 0]
-        parts = iter(logits.split(lengths))
+        parts = iter(self._answer_logits(packed, features)[0].split(_answer_lengths(packed)))
         return [[next(parts) for _ in group] for group in prompts]
+
+    def answer_loss(
+        self, features: Features, prompts: Sequence[Sequence[str]], answers: Sequence[Sequence[str]]
+    ) -> tuple[Tensor, int]:
+        """See `VisionLanguageModel.answer_loss`."""
+        logits, ids = self._answer_logits(pack(self.documents(features, prompts, answers)), features)
+        return F.cross_entropy(logits.float(), ids, reduction="sum"), len(ids)
 
     @torch.no_grad()
     def hidden(
@@ -170,6 +172,42 @@ class VLM(nn.Module):
         states = torch.stack([outputs[str(layer)] for layer in layers])
         branches = (torch.from_numpy(view.seen) for view in views(packed) if view.segment > 0)
         return [[states[:, next(branches).to(states.device)] for _ in group] for group in prompts]
+
+    @property
+    def decoder_layers(self) -> int:
+        """See `VisionLanguageModel.decoder_layers`."""
+        return len(self.decoder.blocks)
+
+    @torch.no_grad()
+    def patched_logprob(
+        self,
+        features: Features,
+        other: Features,
+        prompts: Sequence[Sequence[str]],
+        answers: Sequence[Sequence[str]],
+        layers: Sequence[int],
+        where: Patched,
+    ) -> list[list[Tensor]]:
+        """See `VisionLanguageModel.patched_logprob`."""
+        if features.lengths != other.lengths:
+            raise ConfigError("only the states of pictures with as many tokens can take each other's places")
+        packed = pack(self.documents(features, prompts, answers))
+        blocks = {str(layer): self.decoder.blocks[layer] for layer in layers}
+        with recorded(blocks) as states:
+            self._states(packed, other)
+        places = torch.from_numpy(_places(packed, where)).to(other.tokens.device)
+        rows = []
+        for name, block in blocks.items():
+            with overwritten(block, places, states[name]):
+                logits, ids = self._answer_logits(packed, features)
+            rows.append(logits.float().log_softmax(-1).gather(1, ids[:, None])[:, 0])
+        parts = iter(torch.stack(rows).split(_answer_lengths(packed), dim=1))
+        return [[next(parts).sum(dim=1) for _ in group] for group in prompts]
+
+    def _answer_logits(self, packed: Packed, features: Features | None) -> tuple[Tensor, Tensor]:
+        """Logits from which every token of the answers is chosen, and the ids of those tokens."""
+        sources, ids = (torch.from_numpy(a).to(self.decoder.embed.weight.device) for a in targets(packed))
+        return self.decoder.head(self._states(packed, features)[sources]), ids
 
     def _states(self, packed: Packed, features: Features | None) -> Tensor:
         """The decoder's last hidden states over packed documents."""
@@ -185,3 +223,15 @@ class VLM(nn.Module):
         text = self.tokenizer.decode(row.ids)
         problem = None if row.complete else f"ran into the limit of {limit} tokens"
         return Answer(text, raw=text, logprob=sum(row.logprobs) / len(row.logprobs), problem=problem)
+
+
+def _answer_lengths(packed: Packed) -> list[int]:
+    """Tokens that are targets in each branch, in order."""
+    return [int(packed.sequence.supervise[view.own].sum()) for view in views(packed) if view.segment > 0]
+
+
+def _places(packed: Packed, where: Patched) -> np.ndarray:
+    """The tokens of a kind, as a mask over the pack."""
+    places = {"image": packed.sequence.kind == IMAGE, "answer": np.zeros(len(packed.sequence), dtype=bool)}
+    places["answer"][targets(packed)[0]] = True
+    return places[where] if where in places else ~(places["image"] | places["answer"])

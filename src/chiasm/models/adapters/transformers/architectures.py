@@ -1,6 +1,6 @@
 """Facts about each published architecture: where its parts are and how it is spoken to.
 
-Module paths are those of transformers >= 5.18.
+Module paths are those of transformers >= 5.22.
 """
 
 from __future__ import annotations

@@ -12,26 +12,29 @@ class RoomyLayer(DynamicLayer):
     """Keys and values (rows, heads, tokens, width) with room for more behind them: the library's layer copies all of
     them for every new token, and that is most of the time that a short answer after a long picture takes."""
 
-    def __init__(self, layer: DynamicLayer, rows: Tensor, room: int):
+    def __init__(self, layer: Any, rows: Tensor, room: int):
         super().__init__()
         self._rooms = [_with_room(states, rows, room) for states in (layer.keys, layer.values)]
         self.dtype, self.device, self.is_initialized = layer.dtype, layer.device, True
-        self._show(layer.keys.shape[2])
+        self._fill(layer.keys.shape[2])
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        start, stop = self.keys.shape[2], self.keys.shape[2] + key_states.shape[2]
+        start = self._filled
+        stop = start + key_states.shape[2]
         for room, states in zip(self._rooms, (key_states, value_states), strict=True):
             room[:, :, start:stop] = states
-        self._show(stop)
-        return self.keys, self.values
+        return self._fill(stop)
 
     def reorder_cache(self, beam_idx: Tensor) -> None:
-        filled = self.keys.shape[2]
         self._rooms = [room.index_select(0, beam_idx) for room in self._rooms]
-        self._show(filled)
+        self._fill(self._filled)
 
-    def _show(self, filled: int) -> None:
-        self.keys, self.values = (room[:, :, :filled] for room in self._rooms)
+    def _fill(self, tokens: int) -> tuple[Tensor, Tensor]:
+        """Show the first so many tokens as the cache."""
+        self._filled = tokens
+        keys, values = (room[:, :, :tokens] for room in self._rooms)
+        self.keys, self.values = keys, values
+        return keys, values
 
 
 def branch(cache: Any, rows: Tensor, room: int) -> None:

@@ -18,39 +18,15 @@ from torch.nn.functional import pad
 from chiasm.errors import ConfigError
 from chiasm.models.adapters.transformers.architectures import Architecture
 from chiasm.models.adapters.transformers.connection import Connection
-from chiasm.models.adapters.transformers.prompts import Prompt
+from chiasm.models.adapters.transformers.rows import Layout, Line, Row, places_of
 from chiasm.models.adapters.transformers.vision import grouped
 from chiasm.models.features import Features
 from chiasm.models.generation.engine import Generated
-from chiasm.models.recording import recorded
+from chiasm.models.protocol import Patched
+from chiasm.models.recording import overwritten, recorded
 
 ROWS = 32
 """Rows that run together: each holds a copy of its trunk's keys and values."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A prompt about a picture (its number in the features, or None), with an answer after it or without."""
-
-    prompt: Prompt
-    picture: int | None
-    answer: Sequence[int] = ()
-
-
-@dataclass
-class _Line:
-    """A row laid out: ids, is_picture and types (length,), positions (1 or 3, length). `trunk` is the length of what
-    it shares with the other rows of its picture."""
-
-    ids: Tensor
-    is_picture: Tensor
-    types: Tensor
-    positions: Tensor
-    picture: int | None
-    trunk: int = 0
-
-    def __len__(self) -> int:
-        return len(self.ids)
 
 
 @dataclass
@@ -72,8 +48,7 @@ class Decoder:
         self.model, self.architecture, self.connection, self.ends = model, architecture, connection, ends
         self.layers = first_module(model, architecture.decoder)
         text = model.config.get_text_config()
-        # Kosmos-2 counts from its padding token's number on.
-        self.first = architecture.first_position if architecture.door != "image_embeds" else text.pad_token_id + 1
+        self.layout = Layout(model, architecture)
         self.window = getattr(text, "sliding_window", None) if getattr(text, "use_sliding_window", True) else None
         self.positions = getattr(text, "max_position_embeddings", None)
 
@@ -82,7 +57,7 @@ class Decoder:
         """Greedy continuations of prompts, of at most `limit` tokens. Raises ConfigError for a prompt that is longer
         than the model has positions for."""
         result = [Generated() for _ in rows]
-        lines = self._lines(rows, features)
+        lines = self.layout.lines(rows, features)
         for members in self._batches(lines, limit):
             batch = [lines[i] for i in members]
             fitting = space(self.positions, max(map(len, batch)), limit)
@@ -92,19 +67,16 @@ class Decoder:
     @torch.no_grad()
     def logits(self, rows: Sequence[Row], features: Features | None) -> list[Tensor]:
         """Logits (tokens, vocabulary) from which each token of each row's answer is chosen."""
-        result = [torch.empty(0)] * len(rows)
-        lines = self._lines(rows, features)
-        for members in self._batches(lines):
-            longest = max(len(rows[i].answer) for i in members)
-            _, logits = self._prefill([lines[i] for i in members], features, longest + 1)
-            for i, own in zip(members, logits, strict=True):
-                result[i] = own[-len(rows[i].answer) - 1 : -1]
-        return result
+        return self._answer_logits(rows, self.layout.lines(rows, features), features)
+
+    def differentiable_logits(self, rows: Sequence[Row], features: Features | None) -> list[Tensor]:
+        """As `logits`, and gradients find their way back: each row runs whole, without a cache that is written to."""
+        return self._answer_logits(rows, [self.layout.line(row, features) for row in rows], features)
 
     @torch.no_grad()
     def hidden(self, rows: Sequence[Row], features: Features | None, layers: Sequence[int]) -> list[Tensor]:
         """States (layers, tokens, width) of each row at the output of some layers."""
-        lines = [self._line(row, features) for row in rows]
+        lines = [self.layout.line(row, features) for row in rows]
         result = [torch.empty(0)] * len(lines)
         for members in self._batches(lines):
             with recorded({str(layer): self.layers[layer] for layer in layers}) as outputs:
@@ -114,8 +86,43 @@ class Decoder:
                 result[i] = own[:, -len(lines[i]) :]
         return result
 
+    @torch.no_grad()
+    def patched_logprob(
+        self, rows: Sequence[Row], features: Features, other: Features, layers: Sequence[int], where: Patched
+    ) -> list[Tensor]:
+        """Log-probability (layers,) of each row's answer, see `VisionLanguageModel.patched_logprob`."""
+        lines = [self.layout.line(row, features) for row in rows]
+        result = [torch.empty(0)] * len(rows)
+        for members in self._batches(lines):
+            batch, answers = [lines[i] for i in members], [rows[i].answer for i in members]
+            blocks = {str(layer): self.layers[layer] for layer in layers}
+            with recorded(blocks) as states:
+                self._prefill(batch, other, 1)
+            masks = [places_of(line, len(answer), where) for line, answer in zip(batch, answers, strict=True)]
+            places = torch.stack([pad(mask, (max(map(len, batch)) - len(mask), 0)) for mask in masks])
+            values = []
+            for name, block in blocks.items():
+                with overwritten(block, places.to(self.model.device), states[name]):
+                    _, logits = self._prefill(batch, features, max(map(len, answers)) + 1)
+                values.append([
+                    answer_logprob(own[-len(answer) - 1 : -1], answer)
+                    for own, answer in zip(logits, answers, strict=True)
+                ])  # fmt: skip
+            for i, column in zip(members, zip(*values, strict=True), strict=True):
+                result[i] = torch.stack(column)
+        return result
+
+    def _answer_logits(self, rows: Sequence[Row], lines: Sequence[Line], features: Features | None) -> list[Tensor]:
+        result = [torch.empty(0)] * len(rows)
+        for members in self._batches(lines):
+            longest = max(len(rows[i].answer) for i in members)
+            _, logits = self._prefill([lines[i] for i in members], features, longest + 1)
+            for i, own in zip(members, logits, strict=True):
+                result[i] = own[-len(rows[i].answer) - 1 : -1]
+        return result
+
     def _generate(
-        self, lines: Sequence[_Line], features: Features | None, limit: int, result: Sequence[Generated]
+        self, lines: Sequence[Line], features: Features | None, limit: int, result: Sequence[Generated]
     ) -> None:
         state, logits = self._prefill(lines, features, 1, room=limit)
         positions = torch.stack([line.positions[:, -1:] for line in lines]).to(logits.device)
@@ -135,37 +142,7 @@ class Decoder:
             state.mask = pad(state.mask, (0, 1), value=1)
             logits = self._forward(state, tokens[:, None], positions, 1)
 
-    def _lines(self, rows: Sequence[Row], features: Features | None) -> list[_Line]:
-        """Rows laid out, with their trunks."""
-        lines = [self._line(row, features) for row in rows]
-        for members in grouped(line.picture for line in lines):
-            if self.architecture.prefix != "shared" or len(members) == 1:
-                continue
-            first, *others = [lines[i] for i in members]
-            # Every token that an answer's token is chosen from stays in the branch.
-            trunk = min(len(rows[i].prompt.ids) for i in members) - 1
-            for line in others:
-                differs = (line.ids[:trunk] != first.ids[:trunk]).nonzero()
-                trunk = int(differs[0]) if len(differs) else trunk
-            for line in (first, *others):
-                line.trunk = trunk if not line.is_picture[trunk:].any() else 0
-        return lines
-
-    def _line(self, row: Row, features: Features | None) -> _Line:
-        prompt, more = row.prompt, len(row.answer)
-        ids = torch.cat([prompt.ids, torch.tensor(row.answer, dtype=prompt.ids.dtype)])
-        is_picture = pad(prompt.is_picture, (0, more))
-        types = prompt.types if prompt.types is not None else torch.zeros_like(prompt.ids)
-        types = pad(types, (0, more), value=self.architecture.answer_type or 0)
-        positions = torch.arange(len(ids))[None] + self.first
-        inner: Any = getattr(self.model, "model", None)
-        if features is not None and row.picture is not None and hasattr(inner, "get_rope_index"):
-            grid = (features.context or ())[row.picture].inputs["image_grid_thw"]
-            kinds = is_picture[None].int()
-            positions = inner.get_rope_index(ids[None], image_grid_thw=grid, mm_token_type_ids=kinds)[0][:, 0]
-        return _Line(ids, is_picture, types, positions, row.picture)
-
-    def _batches(self, lines: Sequence[_Line], limit: int = 0) -> list[list[int]]:
+    def _batches(self, lines: Sequence[Line], limit: int = 0) -> list[list[int]]:
         """Indices of the rows that run together. Where padding would not stay without effect (a recurrent layer, or a
         window that it would fill) only rows of equal lengths do."""
         longest = max((len(line) for line in lines), default=0) + limit
@@ -176,7 +153,7 @@ class Decoder:
         return [group[start : start + ROWS] for group in groups for start in range(0, len(group), ROWS)]
 
     def _prefill(
-        self, lines: Sequence[_Line], features: Features | None, keep: int, room: int = 0
+        self, lines: Sequence[Line], features: Features | None, keep: int, room: int = 0
     ) -> tuple[_State, Tensor]:
         """Run whole rows -> logits of the last `keep` tokens of each. `room` more tokens are to come."""
         groups = grouped(line.picture for line in lines) if lines[0].trunk else []
@@ -196,7 +173,7 @@ class Decoder:
     def _piece(
         self,
         state: _State,
-        lines: Sequence[_Line],
+        lines: Sequence[Line],
         starts: Sequence[int],
         stops: Sequence[int],
         features: Features | None,
@@ -264,6 +241,12 @@ class Decoder:
             output = self.model.language_model(inputs_embeds=spliced(self.model, ids, is_picture, pictures), **given)
         state.cache = output.past_key_values
         return output.logits
+
+
+def answer_logprob(logits: Tensor, answer: Sequence[int]) -> Tensor:
+    """Log-probability of an answer from the logits (tokens, vocabulary) that its tokens are chosen from."""
+    chosen = torch.tensor(answer, device=logits.device)[:, None]
+    return logits.float().log_softmax(-1).gather(1, chosen).sum()
 
 
 def space(positions: int | None, used: int, wanted: int) -> int:

@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from chiasm.models.adapters.transformers.architectures import Architecture
-from chiasm.models.adapters.transformers.decoder import Row, add, best, first_module, space, spliced
+from chiasm.models.adapters.transformers.decoder import add, best, first_module, space, spliced
+from chiasm.models.adapters.transformers.rows import Row
 from chiasm.models.features import Features
 from chiasm.models.generation.engine import Generated
 from chiasm.models.recording import recorded
@@ -52,6 +53,10 @@ class EncoderDecoder:
     @torch.no_grad()
     def logits(self, rows: Sequence[Row], features: Features | None) -> list[Tensor]:
         """See `Decoder.logits`."""
+        return self.differentiable_logits(rows, features)
+
+    def differentiable_logits(self, rows: Sequence[Row], features: Features | None) -> list[Tensor]:
+        """See `Decoder.differentiable_logits`."""
         encoded, mask = self._encode(rows, features)
         # The decoder looks back only, so that padding behind an answer changes nothing.
         given = pad_sequence([torch.tensor([*self.begin, *row.answer]) for row in rows], batch_first=True)

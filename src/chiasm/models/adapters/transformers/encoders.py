@@ -73,8 +73,10 @@ class VisionEncoder:
                 raise ConfigError(f"no site {site!r}{did_you_mean(site, self.sites())}")
         blocks = {site: self._layers[int(site.partition(".")[2])] for site in sites if site != "encoder"}
         tokens: dict[str, dict[int, Tensor]] = {site: {} for site in sites}
+        leading: dict[str, dict[int, Tensor]] = {site: {} for site in sites}
         grids: dict[int, Grid] = {}
         for places, inputs in same_size([prepare(self.image_processor, image) for image in images]):
+            inputs = {name: values.to(self.model.device) for name, values in inputs.items()}
             with recorded(blocks) as outputs:
                 outputs["encoder"] = self._tower(**inputs).last_hidden_state
             for row, place in enumerate(places):
@@ -82,10 +84,16 @@ class VisionEncoder:
                 end = self.facts.leading + grids[place][0] * grids[place][1]
                 for site in sites:
                     tokens[site][place] = outputs[site][row, self.facts.leading : end]
+                    leading[site][place] = outputs[site][row, 0]
         order = range(len(images))
         return {
-            site: Features(torch.cat([found[i] for i in order]), tuple(grids[i] for i in order), site)
-            for site, found in tokens.items()
+            site: Features(
+                torch.cat([tokens[site][i] for i in order]),
+                tuple(grids[i] for i in order),
+                site,
+                cls=torch.stack([leading[site][i] for i in order]) if self.facts.leading else None,
+            )
+            for site in sites
         }
 
     @torch.no_grad()

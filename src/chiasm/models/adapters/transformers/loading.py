@@ -66,7 +66,7 @@ def load_processor(name: str, by_hand: str | None) -> Any:
         parts = [
             transformers.AutoImageProcessor.from_pretrained(name, backend="pil"),
             transformers.AutoTokenizer.from_pretrained(name),
-            _no_video_processor(),
+            no_video_processor(),
         ]
         kind = getattr(transformers, by_hand)
         settings, _ = kind.get_processor_dict(name)
@@ -79,12 +79,13 @@ def import_transformers() -> Any:
         import transformers
     except ImportError as error:
         raise ConfigError(f"models of Hugging Face need transformers: pip install 'chiasm[hf]' ({error})") from None
-    if tuple(map(int, transformers.__version__.split(".")[:2])) < (5, 18):
+    if tuple(map(int, transformers.__version__.split(".")[:2])) < (5, 22):
         raise ConfigError(f"transformers {transformers.__version__} is too old: pip install 'chiasm[hf]'")
     return transformers
 
 
-def _no_video_processor() -> Any:
+def no_video_processor() -> Any:
+    """Takes the place of a video processor in a processor that insists on one."""
     from transformers import processing_utils
     from transformers.video_processing_utils import VideoProcessorMixin
 
@@ -94,7 +95,7 @@ def _no_video_processor() -> Any:
         package.VideoProcessorMixin = VideoProcessorMixin
 
     class NoVideoProcessor(VideoProcessorMixin):
-        """Takes the place of a video processor; nothing here shows a model a video."""
+        """Nothing here shows a model a video."""
 
         num_frames, fps = 1, 1
 

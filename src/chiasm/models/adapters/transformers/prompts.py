@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from chiasm.errors import ConfigError
+from chiasm.errors import ConfigError, ImageError
 from chiasm.models.adapters.transformers.architectures import Architecture
 from chiasm.models.adapters.transformers.connection import Context
 from chiasm.models.adapters.transformers.pictures import thickened
@@ -53,10 +53,15 @@ class Prompter:
         self._template_settings = {"enable_thinking": False} if "enable_thinking" in str(template) else {}
 
     def picture(self, image: Image.Image, device: torch.device, dtype: torch.dtype) -> Seen:
-        """What the encoder is given of an RGB picture, and what has to be remembered of it for prompts."""
+        """What the encoder is given of an RGB picture, and what has to be remembered of it for prompts. Raises
+        ImageError for one that the library can't make fit, such as a single pixel to be cut into tiles."""
         listening = _Listening(self.processor.image_processor)
-        with self._image_processor(listening):
-            output = self._call(self.architecture.prompts["caption"], thickened(image))
+        try:
+            with self._image_processor(listening):
+                output = self._call(self.architecture.prompts["caption"], thickened(image))
+        except (ValueError, ArithmeticError) as error:
+            size = f"{image.width}x{image.height}"
+            raise ImageError(f"the model's processor can't take a picture of {size} pixels: {error}") from error
         inputs = {}
         for name in self.architecture.inputs:
             if name in output:
@@ -117,7 +122,7 @@ class Prompter:
                 return self._call(text, None, answer)
             with self._image_processor(_Remembering(self.processor.image_processor, context.inputs)):
                 return self._call(text, _ANY_PICTURE, answer)
-        except ValueError as error:  # a mark that stands for a picture, written into a question
+        except (ValueError, StopIteration) as error:  # a mark that stands for a picture, written into a question
             raise ConfigError(f"the model's processor refuses the prompt {text[:80]!r}: {error}") from error
 
     def _call(self, text: str, image: Image.Image | None, answer: str | None = None, closed: bool = False) -> Any:

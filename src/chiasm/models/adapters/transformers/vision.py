@@ -54,7 +54,8 @@ class Vision:
             raise ConfigError(
                 f"features of the site {features.site!r} can't be connected, only those that `encode` returned"
             )
-        contexts, parts = features.context, features.split()
+        contexts = features.context
+        parts = [tokens.to(self.model.device, self.model.dtype) for tokens in features.split()]
         result = list(parts)
         for members in grouped(context.raw for context in contexts):
             raw = torch.cat([self.connection.raw(parts[i], contexts[i]) for i in members])

@@ -12,14 +12,15 @@ from torch import Tensor
 
 from chiasm.errors import ConfigError
 from chiasm.models.adapters.transformers.architectures import Architecture
-from chiasm.models.adapters.transformers.decoder import Decoder, Row
+from chiasm.models.adapters.transformers.decoder import Decoder, answer_logprob
 from chiasm.models.adapters.transformers.encoder_decoder import EncoderDecoder
 from chiasm.models.adapters.transformers.loading import architecture_of, load_model, load_processor, read_config
 from chiasm.models.adapters.transformers.prompts import Prompter
+from chiasm.models.adapters.transformers.rows import Row
 from chiasm.models.adapters.transformers.vision import Vision
 from chiasm.models.features import Features
 from chiasm.models.generation.engine import Generated
-from chiasm.models.protocol import Dialect, Picture, Prompts
+from chiasm.models.protocol import Dialect, Patched, Picture, Prompts
 from chiasm.types import Answer
 
 T = TypeVar("T")
@@ -88,10 +89,8 @@ class TransformersVLM:
     def logprob(self, features: Features | None, prompts: Prompts, answers: Prompts) -> list[list[float]]:
         """See `VisionLanguageModel.logprob`."""
         rows, features = self._rows(features, prompts, answers)
-        values = []
-        for row, logits in zip(rows, self.decoder.logits(rows, features), strict=True):
-            chosen = torch.tensor(row.answer, device=logits.device)[:, None]
-            values.append(logits.float().log_softmax(-1).gather(1, chosen).sum().item())
+        logits = self.decoder.logits(rows, features)
+        values = [answer_logprob(own, row.answer).item() for row, own in zip(rows, logits, strict=True)]
         return regrouped(values, prompts)
 
     def logits(self, features: Features | None, prompts: Prompts, answers: Prompts) -> list[list[Tensor]]:
@@ -103,6 +102,36 @@ class TransformersVLM:
         """See `VisionLanguageModel.hidden`."""
         rows, features = self._rows(features, prompts)
         return regrouped(self.decoder.hidden(rows, features, layers), prompts)
+
+    @property
+    def decoder_layers(self) -> int:
+        """See `VisionLanguageModel.decoder_layers`."""
+        return len(self.decoder.layers)
+
+    def patched_logprob(
+        self,
+        features: Features,
+        other: Features,
+        prompts: Prompts,
+        answers: Prompts,
+        layers: Sequence[int],
+        where: Patched,
+    ) -> list[list[Tensor]]:
+        """See `VisionLanguageModel.patched_logprob`."""
+        if isinstance(self.decoder, EncoderDecoder):
+            raise ConfigError("this model's decoder does not hold the picture's tokens, so none can be patched there")
+        rows, own = self._rows(features, prompts, answers)
+        _, others = self._rows(other, prompts, answers)
+        if own is None or others is None or own.lengths != others.lengths:
+            raise ConfigError("only the states of pictures with as many tokens can take each other's places")
+        return regrouped(self.decoder.patched_logprob(rows, own, others, layers, where), prompts)
+
+    def answer_loss(self, features: Features, prompts: Prompts, answers: Prompts) -> tuple[Tensor, int]:
+        """See `VisionLanguageModel.answer_loss`."""
+        rows, given = self._rows(features, prompts, answers)
+        logits = self.decoder.differentiable_logits(rows, given)
+        losses = [-answer_logprob(own, row.answer) for row, own in zip(rows, logits, strict=True)]
+        return torch.stack(losses).sum(), sum(len(row.answer) for row in rows)
 
     def _rows(
         self, features: Features | None, prompts: Prompts, answers: Prompts | None = None
