@@ -18,7 +18,7 @@ from chiasm.models.adapters.transformers.vlm import open_vlm
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 import random_llava
 
-QUESTIONS, PICTURES, ANSWER = 6, 4, 8
+QUESTIONS, PICTURES, ANSWER = 6, 2, 8
 WIDTHS = {128: "1.5 M", 512: "24 M"}
 PEER = f"transformers {version('transformers')}, a generate call a question"
 

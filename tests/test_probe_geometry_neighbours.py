@@ -53,9 +53,16 @@ def test_small_numbers_of_items(n: int, k: int) -> None:
         check(np.random.default_rng(n).standard_normal((n, 5), dtype=np.float32), k)
 
 
-@pytest.mark.parametrize("memory", [2**14, 2**18, 2**30])
+@pytest.mark.parametrize("memory", [1, 2**14, 2**18, 2**30])
 def test_the_size_of_blocks_changes_nothing(memory: int) -> None:
-    check(np.random.default_rng(1).standard_normal((700, 33), dtype=np.float32), 40, memory=memory)
+    n = 60 if memory == 1 else 700
+    check(np.random.default_rng(1).standard_normal((n, 33), dtype=np.float32), 40, memory=memory)
+
+
+@pytest.mark.parametrize("tile", [41, 300, 699, 700])
+def test_the_size_of_tiles_changes_nothing(tile: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbours, "TILE", tile)
+    check(np.random.default_rng(9).integers(-2, 3, (700, 5)).astype(np.float32), 40)
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e4])

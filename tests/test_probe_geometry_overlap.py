@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chiasm.errors import DataError
-from chiasm.probe.nulls import group_preserving_overlaps, permutation_moments, shifted_overlaps
+from chiasm.probe.nulls import group_preserving_overlaps, mean_displacement, permutation_moments, shifted_overlaps
 from chiasm.probe.overlap import displacement_by_group, knor, matches, rank_biased_overlap, shared_by_group
 
 
@@ -86,6 +86,17 @@ def test_moments_are_those_of_all_permutations(hub: bool) -> None:
     np.testing.assert_allclose(mean, np.mean(curves, axis=0))
     np.testing.assert_allclose(deviation, np.std(curves, axis=0))
     np.testing.assert_allclose(mean, np.arange(1, 4) / 5)
+
+
+@pytest.mark.parametrize("k", [1, 2, 4])
+def test_mean_displacement_is_that_of_all_permutations(k: int) -> None:
+    first, second = random_lists(5, k, 1), random_lists(5, k, 2)
+    group = np.zeros(5, dtype=np.int64)
+    moved = [
+        displacement_by_group(matches(first, relabelled(second, np.array(order))), group)[0, -1] / (5 * k)
+        for order in itertools.permutations(range(5))
+    ]
+    assert mean_displacement(5, k) == pytest.approx(np.mean(moved))
 
 
 def test_shifts_are_permutations() -> None:

@@ -125,8 +125,12 @@ def _differences(where: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text("utf-8"))
+    except NotADirectoryError:
+        raise RunError(f"{path.parent} is a file, expected a run folder of `chiasm score --out` or `examine`") from None
     except FileNotFoundError:
-        raise RunError(f"{path} is missing; is {path.parent} a finished run of `chiasm examine`?") from None
+        raise RunError(
+            f"{path} is missing; is {path.parent} a finished run of `chiasm score --out` or `examine`?"
+        ) from None
     except ValueError as error:
         raise RunError(f"{path} is damaged ({error}); delete {path.parent} and examine again") from None
 

@@ -57,7 +57,8 @@ def _measure(metric: metrics.Metric) -> Measure:
         return _weighted(metric.numerator, sums) / _weighted(metric.denominator, sums)
 
     better = None if metric.best is None else "lower" if metric.best == 0 else "higher"
-    return Measure(of, next(iter(metric.denominator)), better)  # type: ignore[arg-type]
+    is_share = len(metric.numerator) == len(metric.denominator) == 1 and metric.name != "ground.iou"
+    return Measure(of, next(iter(metric.denominator)), better, is_share=is_share)  # type: ignore[arg-type]
 
 
 def _weighted(weights: Mapping[str, float], sums: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -88,9 +88,10 @@ class Coupling(nn.Module):
         self.second_half = second_half
         given, moved = (width // 2, width - width // 2)[:: -1 if second_half else 1]
         self.sizes = (given, moved)
-        self.net = nn.Sequential(nn.Linear(given, hidden), nn.GELU(), nn.Linear(hidden, 2 * moved))
-        nn.init.zeros_(self.net[2].weight)
-        nn.init.zeros_(self.net[2].bias)
+        last = nn.Linear(hidden, 2 * moved)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.net = nn.Sequential(nn.Linear(given, hidden), nn.GELU(), last)
 
     def forward(self, x: Tensor) -> Tensor:
         given, moved = self._halves(x)

@@ -17,12 +17,26 @@ def shared_cells(first: Sequence[Grid], second: Sequence[Grid]) -> tuple[Grid, .
     cells = []
     for index, (one, other) in enumerate(zip(first, second, strict=True)):
         coarse = (min(one[0], other[0]), min(one[1], other[1]))
-        if any(side % part for grid in (one, other) for side, part in zip(grid, coarse, strict=True)):
+        # One row of tokens is how features say that they have no place in the picture.
+        placeless = one != other and any(rows == 1 < columns for rows, columns in (one, other))
+        if placeless or any(side % part for grid in (one, other) for side, part in zip(grid, coarse, strict=True)):
             raise DataError(
                 f"picture {index}: tokens on grids of {one} and {other} share no cells; use a sequence model for them"
             )
         cells.append(coarse)
     return tuple(cells)
+
+
+def share_cells(first: Sequence[Grid], second: Sequence[Grid]) -> bool:
+    """Whether `shared_cells` and `into_cells` can do with these pictures."""
+    try:
+        cells = shared_cells(first, second)
+    except DataError:
+        return False
+    return all(
+        len({(rows * columns) // (cell[0] * cell[1]) for (rows, columns), cell in zip(grids, cells, strict=True)}) == 1
+        for grids in (first, second)
+    )
 
 
 def into_cells(features: Features, cells: Sequence[Grid]) -> Tensor:
@@ -31,7 +45,8 @@ def into_cells(features: Features, cells: Sequence[Grid]) -> Tensor:
     Raises DataError where pictures differ in the tokens of a cell.
     """
     rows = [
-        _blocks(tokens.view(*grid, -1), cell) for tokens, grid, cell in zip(features.split(), features.grids, cells, strict=True)
+        _blocks(tokens.view(*grid, -1), cell)
+        for tokens, grid, cell in zip(features.split(), features.grids, cells, strict=True)
     ]
     if len({part.shape[1] for part in rows}) > 1:
         raise DataError(f"{features.site}: pictures differ in their tokens a cell; use a sequence model for them")

@@ -12,7 +12,7 @@ from chiasm.probe.clusters import BOOTSTRAP, bootstrap_interval, numbered
 from chiasm.probe.duplicates import duplicate_groups, duplicate_share
 from chiasm.probe.hubness import hubness
 from chiasm.probe.neighbours import Neighbours, nearest_neighbours
-from chiasm.probe.nulls import group_preserving_overlaps, permutation_moments, shifted_overlaps
+from chiasm.probe.nulls import group_preserving_overlaps, mean_displacement, permutation_moments, shifted_overlaps
 from chiasm.probe.overlap import displacement_by_group, matches, rank_biased_overlap, shared_by_group
 from chiasm.probe.procrustes import procrustes
 from chiasm.probe.result import Measurement, Setting, Yardstick
@@ -134,7 +134,9 @@ def overlap_measurements(
     measurements.append(replace(rbo, null=Yardstick.of_draws(rank_biased_overlap(null, PERSISTENCE), situation)))
     for k in ks:
         method = "mean |difference of ranks| of the first site's k nearest, k for one that the second lacks"
-        measurements.append(measurement(f"rank_displacement@{k}", method, moved[:, [0, k]], _mean_per(k), k=k))
+        displacement = measurement(f"rank_displacement@{k}", method, moved[:, [0, k]], _mean_per(k), k=k)
+        unrelated = Yardstick(mean_displacement(len(first), k), method="mean over all permutations of the items")
+        measurements.append(replace(displacement, null=unrelated))
     return measurements
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from chiasm.data.images import open_image
 from chiasm.errors import ConfigError
 from chiasm.models.features import Features
-from chiasm.models.protocol import Dialect, Picture, Prompts, VisionLanguageModel
+from chiasm.models.protocol import Dialect, Patched, Picture, Prompts, VisionLanguageModel
 from chiasm.types import Answer
 
 OnFeatures = Callable[[Features], Features]
@@ -72,6 +72,25 @@ class Lesioned:
 
     def hidden(self, features: Features | None, prompts: Prompts, layers: Sequence[int]) -> list[list[Tensor]]:
         return self.model.hidden(self._given(features), prompts, layers)
+
+    @property
+    def decoder_layers(self) -> int:
+        return self.model.decoder_layers
+
+    def patched_logprob(
+        self,
+        features: Features,
+        other: Features,
+        prompts: Prompts,
+        answers: Prompts,
+        layers: Sequence[int],
+        where: Patched,
+    ) -> list[list[Tensor]]:
+        own, another = (self.decoder(f) if self.decoder else f for f in (features, other))
+        return self.model.patched_logprob(own, another, prompts, answers, layers, where)
+
+    def answer_loss(self, features: Features, prompts: Prompts, answers: Prompts) -> tuple[Tensor, int]:
+        return self.model.answer_loss(self.decoder(features) if self.decoder else features, prompts, answers)
 
     def _given(self, features: Features | None) -> Features | None:
         return features if features is None or self.decoder is None else self.decoder(features)

@@ -9,17 +9,17 @@ from math import isqrt
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from chiasm.errors import DataError
-from chiasm.models.nn.linear import Linear
+from chiasm.models.nn.linear import inner_products
 from chiasm.probe.space import Points, blocks
 
 MEMORY = 2**30
 """Bytes."""
-COLUMNS = 1024
-"""Of a product at a time: of two items, whose product is needed once, few are multiplied twice."""
-STRIP = 256
+TILE = 2048
+"""Items whose products with as many others are made at a time."""
+STRIP = 128
 """Rows from which the best are chosen at a time, few enough to stay in the cache."""
 MARGIN = 16
 """Candidates kept beyond k, so that rounding can't push a true neighbour out."""
@@ -76,10 +76,12 @@ def nearest_neighbours(points: Points, k: int, memory: int = MEMORY) -> Neighbou
         scores, index = _shortlist(points, lengths, scale, kept, memory)
 
     def exact(rows: slice) -> tuple[np.ndarray, np.ndarray]:
-        tolerance = 2 * _rounding(points.width, lengths[rows], lengths[index[rows]], scores[rows, k - 1])
-        found, tied = _in_order(points, rows, index[rows], scores[rows], tolerance, k)
+        order = np.argsort(-scores[rows], axis=1)
+        score, whose = (np.take_along_axis(part[rows], order, axis=1) for part in (scores, index))
+        tolerance = 2 * _rounding(points.width, lengths[rows], lengths[whose], score[:, k - 1])
+        found, tied = _in_order(points, rows, whose, score, tolerance, k)
         if kept < n - 1:
-            for row in np.flatnonzero(scores[rows, k - 1] - scores[rows, -1] <= tolerance):
+            for row in np.flatnonzero(score[:, k - 1] - score[:, -1] <= tolerance):
                 found[row], tied[row] = _among_all(points, rows.start + row, k)
         return found, tied
 
@@ -95,57 +97,54 @@ def _norm(rows: np.ndarray) -> np.ndarray:
 def _shortlist(
     points: Points, lengths: np.ndarray, scale: float, kept: int, memory: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Scores ``x.y - |y|^2 / 2`` in fp32, best first, and whose they are: (n, kept) each. `points` are centred and
-    scaled, which changes no order but keeps rounding small; `lengths`, (n,), are theirs after that."""
-    n = len(points)
-    scores = torch.full((n, kept), -torch.inf)
-    index = torch.zeros((n, kept), dtype=torch.int32)
-    bias = torch.from_numpy(-lengths * lengths / 2).float()
+    """The best scores ``x.y - |y|^2 / 2`` in fp32, in no order, and whose they are: (n, kept) each. `points` are
+    centred and scaled, which changes no order but keeps rounding small; `lengths`, (n,), are theirs after that."""
+    n, width = len(points), points.width
+    scores = np.full((n, kept), -np.inf, dtype=np.float32)
+    index = np.zeros((n, kept), dtype=np.int32)
+    bias = (-lengths * lengths / 2).astype(np.float32)
 
     def fp32(rows: slice) -> Tensor:
-        block = torch.empty(rows.stop - rows.start, points.width)
-        for part in blocks(len(block), points.width, CACHE):
+        block = torch.empty(rows.stop - rows.start, width)
+        for part in blocks(len(block), width, CACHE):
             part_rows = points.rows(slice(rows.start + part.start, rows.start + part.stop))
             block[part] = torch.from_numpy((part_rows - points.mean) * scale)
         return block
 
-    def merge(rows: slice, others: slice, products: Tensor) -> None:
-        buffer = torch.empty(STRIP, products.shape[1])
-        for part in blocks(len(products), 1, STRIP):
-            strip = slice(rows.start + part.start, rows.start + part.stop)
-            found = torch.add(products[part], bias[others], out=buffer[: part.stop - part.start])
-            itself = np.arange(max(strip.start, others.start), min(strip.stop, others.stop))
-            found[itself - strip.start, itself - others.start] = -torch.inf
-            best = found.topk(min(kept, found.shape[1]))
-            both = torch.cat([scores[strip], best.values], dim=1).topk(kept)
-            both_index = torch.cat([index[strip], (best.indices + others.start).int()], dim=1)
-            scores[strip], index[strip] = both.values, both_index.gather(1, both.indices)
+    def merge(rows: slice, others: slice, products: np.ndarray) -> None:
+        """Of the best so far and these others, keep the best."""
 
-    # Half of the memory for a tile's products, half for its two blocks of rows and the copies that are made of them.
-    tiles = list(blocks(n, 1, max(1, min(isqrt(memory // 8), memory // (24 * points.width)))))
-    for number, first in enumerate(tiles):
-        here = fp32(first)
-        merge(first, first, _products(here, None))
-        for second in tiles[number + 1 :]:
-            products = _products(here, fp32(second))
-            merge(first, second, products)
-            merge(second, first, products.t())
-            del products  # before the next are made
-    return scores.numpy(), index.numpy()
+        def merge_strip(strip: slice) -> None:
+            mine = slice(rows.start + strip.start, rows.start + strip.stop)
+            found = np.concatenate([scores[mine], products[strip] + bias[others]], axis=1)
+            if rows == others:
+                itself = np.arange(strip.start, strip.stop)
+                found[itself - strip.start, kept + itself] = -np.inf
+            best = np.argpartition(found, -kept, axis=1)[:, -kept:]
+            scores[mine] = np.take_along_axis(found, best, axis=1)
+            before = np.take_along_axis(index[mine], np.minimum(best, kept - 1), axis=1)
+            index[mine] = np.where(best < kept, before, best + (others.start - kept))
 
+        list(threads.map(merge_strip, blocks(len(products), 1, STRIP)))
 
-def _products(here: Tensor, there: Tensor | None) -> Tensor:
-    """Inner products of the rows of `here` with those of `there`, or with each other: (rows, rows)."""
-    gallery = here if there is None else there
-    products = torch.empty(len(here), len(gallery))
-    for part in blocks(len(gallery), 1, COLUMNS):
-        layer = Linear(gallery.shape[1], part.stop - part.start, bias=False, device="meta")
-        layer.weight = nn.Parameter(gallery[part], requires_grad=False)
-        rows = slice(0, part.stop if there is None else len(here))
-        products[rows, part] = layer(here[rows])
-        if there is None:
-            products[part, : part.start] = products[: part.start, part].t()
-    return products
+    # A quarter of the memory for the rows held, an eighth for a tile of others, an eighth for products: the last and
+    # the next of each may be there together.
+    side = max(1, min(TILE, isqrt(memory // 32), memory // (32 * width)))
+    tiles = list(blocks(n, 1, side))
+    held = max(1, memory // (16 * width * side))
+    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+        for first in range(0, len(tiles), held):
+            here = [(rows, fp32(rows)) for rows in tiles[first : first + held]]
+            for others in tiles[first:]:
+                there = fp32(others)
+                for rows, block in here:
+                    if rows.start > others.start:  # has been compared the other way round
+                        break
+                    products = inner_products(block, there).numpy()
+                    merge(rows, others, products)
+                    if rows != others:
+                        merge(others, rows, products.T)
+    return scores, index
 
 
 def _rounding(width: int, lengths: np.ndarray, candidates: np.ndarray, kth_score: np.ndarray) -> np.ndarray:

@@ -45,6 +45,15 @@ def permutation_moments(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarr
     return mean, np.sqrt(np.maximum(variance, 0))
 
 
+def mean_displacement(n: int, k: int) -> float:
+    """Mean rank displacement at `k` over all n! permutations of n items, exactly: in [0, k].
+
+    A neighbour is as likely at any of the n - 1 places of the other list: at place b of the first k it has moved by
+    |a - b|, whose mean over a and b is (k^2 - 1) / (3 k), and beyond them it counts k.
+    """
+    return k - k * k / (n - 1) + (k * k - 1) / (3 * (n - 1))
+
+
 def shifted_overlaps(first: np.ndarray, second: np.ndarray, draws: int = 1000, seed: int = 0) -> np.ndarray:
     """KNOR at k = 1, 2, ... under at least `draws` permutations of the items: (permutations, k).
 

@@ -65,6 +65,13 @@ class Linear(nn.Linear):
         return {k: v for k, v in self.__dict__.items() if k not in ("_packed", "_packed_from")}
 
 
+def inner_products(x: Tensor, y: Tensor) -> Tensor:
+    """Rows of x (N, width) with rows of y (M, width) -> (N, M). fp32 on a CPU goes through oneDNN as in `Linear`."""
+    if ONEDNN and x.device.type == "cpu" and x.dtype == y.dtype == torch.float32 and len(x) > 1:
+        return _product(x.contiguous(), y.contiguous())
+    return x @ y.T
+
+
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x (N, in) times weight (out, in), plain or packed -> (N, out)."""
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
