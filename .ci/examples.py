@@ -1,4 +1,5 @@
-"""Run the README's examples, as a reader would: every bash and python block in order, from the repository's root.
+"""Run the examples of the README, then those of the manuals in docs/, as a reader would: every bash and python block in
+order, from the repository's root. Pages may be named instead.
 
 A block under a line `<!-- skip: reason -->` is not run, one under `<!-- needs: PATH -->` only where PATH exists.
 """
@@ -16,7 +17,8 @@ def main() -> int:
     root = Path(__file__).parents[1]
     binaries = str(root / ".venv" / "bin")
     env = {**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"}
-    for mark, what, language, code in BLOCK.findall((root / "README.md").read_text("utf-8")):
+    pages = [Path(name) for name in sys.argv[1:]] or [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+    for mark, what, language, code in (block for page in pages for block in BLOCK.findall(page.read_text("utf-8"))):
         title = code.strip().splitlines()[0]
         if mark == "skip" or (mark == "needs" and not (root / what).exists()):
             print(f"--- not run ({what}): {title}", flush=True)

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from damaged_text import damaged
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -69,14 +70,7 @@ def test_round_trip_within_half_a_step(case) -> None:
 def test_damaged_text_is_an_error_or_a_valid_box(case, data) -> None:
     dialect, _, size, items = case
     assume(items)
-    text = dialect.encode(items, size)
-    for _ in range(data.draw(st.integers(1, 3))):
-        position = data.draw(st.integers(0, len(text)))
-        if data.draw(st.booleans()):
-            text = text[:position] + text[position + 1 :]
-        else:
-            inserted = data.draw(st.sampled_from([*"<>|[](){},.-0159e \n'", '"', "<|det|>"]))
-            text = text[:position] + inserted + text[position:]
+    text = damaged(dialect.encode(items, size), data, [*"<>|[](){},.-0159e \n'", '"', "<|det|>"])
     try:
         read = dialect.parse(text, size)
     except ParseError:

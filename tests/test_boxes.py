@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from damaged_text import damaged
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -154,14 +155,7 @@ def test_a_box_thinner_than_a_step_is_widened_never_inverted(case) -> None:
 def test_damaged_text_is_an_error_or_a_valid_box(case, data) -> None:
     codec, _, size, items = case
     assume(items)
-    text = codec.encode(items, size)
-    for _ in range(data.draw(st.integers(1, 3))):
-        position = data.draw(st.integers(0, len(text)))
-        if data.draw(st.booleans()):
-            text = text[:position] + text[position + 1 :]
-        else:
-            inserted = data.draw(st.sampled_from([*"<>_;:,()[]{}\"'0159 \n-./loc", "<loc_1>", "</box>", "none"]))
-            text = text[:position] + inserted + text[position:]
+    text = damaged(codec.encode(items, size), data, [*"<>_;:,()[]{}\"'0159 \n-./loc", "<loc_1>", "</box>", "none"])
     try:
         read = codec.parse(text, size)
     except ParseError:

@@ -58,19 +58,43 @@ def test_json_and_run_folder_hold_the_same_numbers(pope, tmp_path) -> None:  # t
 
 @pytest.mark.parametrize(
     ("limit", "code"),
-    [("accuracy<0.8", 1), ("accuracy<0.75", 0), ("accuracy<=0.75", 1), ("f1>0.9", 0), ("accuracy>=7.5e-1", 1)],
-)
+    [
+        ("accuracy<0.8", 1), ("accuracy<0.75", 0), ("accuracy<=0.75", 1), ("f1>0.9", 0), ("accuracy>=7.5e-1", 1),
+        ("accuracy[split=random] < 0.8", 1), ("accuracy[split=random]<0.75", 0),
+    ],
+)  # fmt: skip
 def test_fail_if(pope, limit: str, code: int) -> None:  # type: ignore[no-untyped-def]
     result = run(*pope, "--fail-if", limit)
     assert result.exit_code == code, result.output
     assert ("accuracy is 0.7500" in result.output) == (code == 1)
 
 
-@pytest.mark.parametrize(("limit", "message"), [("cider<1", "no metric 'cider'"), ("accuracy", "is not a limit")])
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [
+        ("cider<1", "no metric 'cider'"),
+        ("accuracy", "is not a limit"),
+        (
+            "accuracy[split=popular]<1",
+            "no slice split=popular to hold against 'accuracy[split=popular]<1', only split=",
+        ),
+        ("cider[split=random]<1", "no metric 'cider'"),
+    ],
+)
 def test_a_limit_that_cannot_be_checked_does_not_pass(pope, limit: str, message: str) -> None:  # type: ignore[no-untyped-def]
     result = run(*pope, "--fail-if", limit)
     assert result.exit_code == 1
     assert message in result.output
+
+
+def test_the_same_answers_blind(pope) -> None:  # type: ignore[no-untyped-def]
+    """All that it has right it has right blind too, and baselines are no method of intervals."""
+    result = run(*pope, "--blind", pope[-1], "--json")
+    assert result.exit_code == 0, result.output
+    values = {v["metric"]: v["value"] for v in json.loads(result.output)["metrics"] if v["slice"] is None}
+    assert (values["baseline.blind.accuracy"], values["right_blind_too.accuracy"]) == (0.75, 1.0)
+    [note] = [line for line in run(*pope).output.splitlines() if line.startswith("note: intervals")]
+    assert "baseline" not in note
 
 
 def test_a_wrong_file_is_a_sentence(tmp_path) -> None:  # type: ignore[no-untyped-def]
@@ -88,7 +112,11 @@ def test_every_dialect_side_by_side(tmp_path) -> None:  # type: ignore[no-untype
     truth.write_text(json.dumps({"annotations": [{"question_id": 5, "image_id": 2, "answers": people}]}))
     predictions = tmp_path / "said.json"
     predictions.write_text(json.dumps([{"question_id": 5, "answer": "cat"}]))
-    result = run("score", "vqa", "--gt", truth, "--pred", predictions, "--dialects", "--json")
+    files = ("--gt", truth, "--pred", predictions)
+    [table] = run("score", "vqa", *files, "--dialects").output.split("vqa in 8 dialects")[1:]
+    assert table.count("│ accuracy ") == 8
+    assert "note: simple: 'simple' is not the VQA accuracy" in table
+    result = run("score", "vqa", *files, "--dialects", "--json")
     assert result.exit_code == 0, result.output
     found = {score["dialect"]: score["metrics"][0]["value"] for score in map(json.loads, result.output.splitlines())}
     assert found["official"] == 0, "the official script compares unanimous answers as they are written"
@@ -103,6 +131,15 @@ def test_published_caption_numbers(shared_data) -> None:  # type: ignore[no-unty
     assert [round(values[f"bleu_{n}"], 4) for n in (1, 2, 3)] == [0.6667, 0.4899, 0.3469]
     assert round(values["rouge_l"], 4) == 0.4280
     assert round(values["cider_d"], 4) == 0.5637
+
+
+def test_slices_of_one_number_are_one_line_each(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    rows = [{"id": n, "image": "a", "category": name, "bbox": [0, 0, 9, 9]} for n, name in enumerate(("cup", "cat"))]
+    said = [{"id": n, "point": [1, 1]} for n in range(2)]
+    truth, points = lines(tmp_path / "truth.jsonl", rows), lines(tmp_path / "points.jsonl", said)
+    result = run("score", "pointing", "--gt", truth, "--pred", points)
+    assert "│ category: cat, hit" in result.output
+    assert "│ category: cup, hit" in result.output
 
 
 def test_a_real_detectors_boxes(shared_data) -> None:  # type: ignore[no-untyped-def]

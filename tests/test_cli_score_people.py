@@ -62,10 +62,13 @@ def test_robustness_of_run_folders(pope_runs: dict[str, Path], tmp_path: Path) -
     assert (found["flip_rate", "blank"], found["lost", "blank"], found["gained", "blank"]) == (0.625, 0.625, 0)
     assert measures_of(read_score(tmp_path / "robust")).keys() == {"flip_rate", "lost", "gained"}
     manifest = json.loads((tmp_path / "robust" / "manifest.json").read_text())
-    assert len(manifest["inputs"]) == 3
+    assert manifest["inputs"].keys() == {"clean", "perturbed blank", "perturbed blur"}
     precision = values(run(*command, "--metric", "precision", "--json"))
     # Of four yes and four no three and two are lost: one of three is right.
     assert precision["perturbed", "blank"] == pytest.approx(1 / 3)
+    assert run(*command, "--fail-if", "drop[perturbation=blank]>0.7").exit_code == 0
+    limited = run(*command, "--fail-if", "drop[perturbation=blank]>0.5")
+    assert (limited.exit_code, "drop is 0.6250" in limited.output) == (1, True)
     table = run(*command)
     assert "blank: accuracy 1 without and 0.375 with it on 8 items of 8 images" in " ".join(table.output.split())
 

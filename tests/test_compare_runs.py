@@ -43,7 +43,12 @@ def test_two_pope_runs_are_compared_in_the_metrics_that_rank(tmp_path: Path) -> 
     ]
     found = compare_runs(named_runs(runs))
     by_metric = {one.metric: one for one in found.differences}
-    assert set(by_metric) == {"accuracy", "precision", "recall", "f1"}  # a yes-ratio and a share of unparsed answers rank nothing
+    assert set(by_metric) == {
+        "accuracy",
+        "precision",
+        "recall",
+        "f1",
+    }  # a yes-ratio and a share of unparsed answers rank nothing
     assert by_metric["accuracy"].gap.p == pytest.approx(2 / 2**20)
     assert by_metric["accuracy"].sentence.startswith("good is better than bad in accuracy: 0.8333 against 0.5")
     alone = compare_runs(named_runs(runs), metrics=["f1"])
@@ -103,6 +108,8 @@ def test_what_is_refused(tmp_path: Path) -> None:
         compare_runs({"one": run, "two": run}, metrics=["F1"])
     with pytest.raises(RunError):
         compare_runs({"one": run, "two": tmp_path / "nothing"})
+    with pytest.raises(RunError, match=r"one\.jsonl is a file, expected a run folder"):
+        read_scored(tmp_path / "one.jsonl")
     score, measures = read_scored(run)
     with pytest.raises(ConfigError, match="no metric 'F1'"):
         slice_run(score, measures, metrics=["F1"])

@@ -123,7 +123,9 @@ def test_one_cluster_gives_values_without_intervals() -> None:
 def test_unrelated_spaces_are_within_their_nulls() -> None:
     x, y = np.random.default_rng(4).standard_normal((2, 250, 30))
     for m in by_name(compare_spaces(space(x), space(y), Geometry(ks=(10, 40), metric="cosine"))).values():
-        if m.null is not None:
+        if m.name.startswith("rank_displacement"):
+            assert m.value == pytest.approx(m.null.value, rel=0.02)
+        elif m.null is not None:
             width = m.null.high - m.null.low
             assert m.null.low - width / 2 < m.value < m.null.high + width / 2
 

@@ -65,7 +65,9 @@ def rows(*answers):
 def test_score_by_both_rules(files):
     # 1 for equal text, .5 for one edit in two, 5/6 for one in six, 0 for nothing in common.
     score = score_anls(*files(rows(["ITC"], ["ab"], ["hotel"], ["x"]), {0: "itc", 1: "ac", 2: "hotels", 3: "nothing"}))
-    found = {value.metric: value.value for value in score.values if value.method[:8] != "baseline" and value.slice is None}
+    found = {
+        value.metric: value.value for value in score.values if value.method[:8] != "baseline" and value.slice is None
+    }
     assert found == pytest.approx({"anls": (1 + 0.5 + 5 / 6) / 4, "anls_paper": (1 + 5 / 6) / 4, "exact": 0.25})
     assert [item.slices["outcome"] for item in score.items] == ["right", "misspelt", "misspelt", "below the threshold"]
     assert "1 of 4 answers" in score.notes[0]

@@ -12,6 +12,7 @@ from chiasm.errors import DataError
 from chiasm.score.baselines import beside_blind, majority_values
 from chiasm.score.captioning.score import caption_baselines, score_captions
 from chiasm.score.choice.mmbench import score_mmbench
+from chiasm.score.choice.mme import score_mme
 from chiasm.score.choice.pope import score_pope
 from chiasm.score.choice.scienceqa import score_scienceqa
 from chiasm.score.choice.seed import score_seed
@@ -25,6 +26,7 @@ from chiasm.score.vqa.chartqa import score_chartqa
 from chiasm.score.vqa.daquar import score_daquar
 from chiasm.score.vqa.gqa import score_gqa
 from chiasm.score.vqa.soft_accuracy import DIALECTS
+from chiasm.score.vqa.vizwiz import score_vizwiz
 
 
 def written(folder: Path, name: str, content: object) -> Path:
@@ -221,6 +223,41 @@ def test_blind_predictions_and_baselines_of_choices(tmp_path: Path) -> None:
     found = numbers(score_mmbench(said, said, blind=blind))
     assert found["baseline.blind.accuracy.circular"] == found["right_blind_too.accuracy.circular"] == 0.5
     assert found["baseline.majority.accuracy.vanilla"] == 1.0
+
+
+def test_blind_predictions_of_gqa_mme_and_vizwiz(tmp_path: Path) -> None:
+    questions = {
+        str(n): {"question": "?", "answer": "cat", "imageId": str(n), "types": {"structural": "query", "semantic": "o"}}
+        for n in range(4)
+    }
+    truth = written(tmp_path, "gqa", questions)
+    said, blind = (
+        written(tmp_path, name, [{"questionId": str(n), "prediction": text} for n, text in enumerate(answers)])
+        for name, answers in {"g": ("cat", "cat", "dog", "dog"), "h": ("cat", "dog", "cat", "dog")}.items()
+    )
+    score = score_gqa(truth, said, blind=blind)
+    assert numbers(score)["baseline.blind.accuracy"] == numbers(score)["right_blind_too.accuracy"] == 0.5
+    assert numbers(score, ("structural_type", "query"))["baseline.blind.accuracy"] == 0.5
+
+    # With the pictures both of a's and one of b's are right; blind both of b's, so of the pairs none is right in both.
+    for name, answers in {"see": ("yes", "no", "yes", "yes"), "not": ("yes", "yes", "yes", "no")}.items():
+        pairs = zip(("a", "a", "b", "b"), ("Yes", "No", "Yes", "No"), answers, strict=True)
+        (tmp_path / name).mkdir()
+        written(tmp_path / name, "color.txt", "".join(f"{image}\t?\t{true}\t{text}\n" for image, true, text in pairs))
+    found = numbers(score_mme(tmp_path / "see", tmp_path / "not"))
+    assert (found["accuracy_plus"], found["baseline.blind.accuracy_plus"]) == (0.5, 0.5)
+    assert (found["right_blind_too.accuracy"], found["right_blind_too.accuracy_plus"]) == (pytest.approx(2 / 3), 0)
+
+    rows = [
+        {"image": f"{n}.jpg", "question": "?", "answers": people(*[text] * 10), "answer_type": "other"}
+        for n, text in enumerate(("cat", "dog"))
+    ]
+    said, blind = (
+        written(tmp_path, name, [{"image": f"{n}.jpg", "answer": text} for n, text in enumerate(answers)])
+        for name, answers in {"v": ("cat", "dog"), "w": ("cat", "cat")}.items()
+    )
+    found = numbers(score_vizwiz(written(tmp_path, "vizwiz", rows), said, blind=blind))
+    assert (found["accuracy"], found["baseline.blind.accuracy"], found["right_blind_too.accuracy"]) == (1, 0.5, 0.5)
 
 
 @pytest.mark.parametrize(("right", "candidates"), [(1, 1), (1, 4), (2, 5), (3, 6), (5, 5)])

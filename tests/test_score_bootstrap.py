@@ -7,11 +7,11 @@ from scipy import stats
 from chiasm.errors import DataError
 from chiasm.score.bootstrap import summarise
 from chiasm.score.intervals import resampled_sums, wilson_interval
-from chiasm.score.measure import Measure, ratio
+from chiasm.score.measure import Measure, ratio, share
 from chiasm.score.result import Item
 
 MEASURES = {
-    "accuracy": ratio("right", "asked"),
+    "accuracy": share("right", "asked"),
     "f1": Measure(lambda sums: 2 * sums["hit"] / (sums["said"] + sums["true"]), "true"),
 }
 
@@ -134,8 +134,14 @@ def test_drawing_kinds_of_images_is_drawing_images() -> None:
     assert np.cov(grouped.T) == pytest.approx(np.cov(single.T), rel=0.1)
 
 
-@pytest.mark.parametrize(("most", "has_interval"), [(1.0, True), (10.0, False)])
-def test_only_a_share_has_an_interval_where_every_image_scores_1(most: float, has_interval: bool) -> None:
-    # CIDEr goes on to 10: nothing is known there of what lies above 1.
-    (value,) = summarise(answers([2] * 12, [2] * 12), {"cider": ratio("right", "asked", most=most)})
-    assert (value.ci_low is not None) == has_interval
+@pytest.mark.parametrize("right", [[0] * 12, [2] * 12])
+def test_only_a_share_has_an_interval_where_every_image_scores_the_same(right: list[int]) -> None:
+    # A BLEU of 0 and a CIDEr of 1 say nothing of what lies above them, and F1 is a mean of nothing.
+    (value,) = summarise(answers(right, [2] * 12), {"bleu": ratio("right", "asked")})
+    assert (value.ci_low, value.ci_high, value.method) == (None, None, "none: every image scores the same")
+
+
+def test_a_mean_whose_values_happen_to_be_0_or_1_is_no_share() -> None:
+    # ROUGE-L of 30 captions that are word for word a reference and of 10 that share no word with one.
+    (value,) = summarise(answers([1] * 30 + [0] * 10, [1] * 40), {"rouge_l": ratio("right", "asked")})
+    assert value.method == "bootstrap by image"

@@ -120,7 +120,9 @@ def files(tmp_path):
 
 def test_score(files, wordnet_folder):
     score = score_daquar(*files("table\n2\nchair,table\n"), wordnet=WordNet(wordnet_folder))
-    found = {value.metric: value.value for value in score.values if value.method[:8] != "baseline" and value.slice is None}
+    found = {
+        value.metric: value.value for value in score.values if value.method[:8] != "baseline" and value.slice is None
+    }
     assert found == pytest.approx({"accuracy": 2 / 3, "wups@0.9": (0.4 / 7 + 2) / 3, "wups@0.0": (4 / 7 + 2) / 3})
     assert [item.slices["question_type"] for item in score.items] == ["object", "number", "object"]
     assert [item.slices["outcome"] for item in score.items] == ["another answer", "right", "right"]

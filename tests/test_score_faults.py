@@ -57,7 +57,9 @@ def check(score: Score, folder: Path, **other: float) -> None:
     """Repairing everything gives 1, or 0 where low is good, but for `other`; and the folder tells the same faults."""
     faults = find_faults(score)
     measures = measures_of(score)
-    perfect = {name: 0.0 if measure.better == "lower" or name == "unparsed" else 1.0 for name, measure in measures.items()} | other
+    perfect = {
+        name: 0.0 if measure.better == "lower" or name == "unparsed" else 1.0 for name, measure in measures.items()
+    } | other
     assert when_all_is_right(score, faults) == pytest.approx(perfect)
     assert all(fault.kind in KINDS for fault in faults)
     assert fault_costs(score, (), measures) == ()

@@ -224,7 +224,7 @@ def test_a_missing_file_is_a_data_error(tmp_path: Path) -> None:
     for read in (read_json, lambda path: list(records(path))):
         with pytest.raises(DataError, match="No such file"):
             read(tmp_path / "nothing.json")
-        with pytest.raises(DataError, match="directory"):
+        with pytest.raises(DataError, match="a folder, where a file is expected"):
             read(tmp_path)
 
 
@@ -288,9 +288,20 @@ def test_pairing_counts_and_shows_what_is_missing_and_what_is_extra() -> None:
     paired(truth, reversed(truth), "gt.json", "pred.json")
 
 
+@pytest.mark.parametrize("content", ["question_id,answer\n1,cat\n", "5", "cat\n"])
+def test_what_is_no_json_is_said_to_be_none(content: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"line 1: expected (a JSON list, or one JSON|an) object .*, found"):
+        list(records(written(tmp_path, content)))
+
+
+def test_an_id_of_thousands_of_digits_is_a_data_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="line 1: Exceeds the limit"):
+        list(records(written(tmp_path, f'[{{"id": {"9" * 5000}}}]')))
+
+
 def test_missing_predictions_may_count_as_wrong_but_unknown_ones_never() -> None:
     paired(["1", "2"], ["1"], "gt.json", "pred.json", missing="wrong")
-    with pytest.raises(DataError, match='count them as wrong with missing="wrong"'):
+    with pytest.raises(DataError, match=r'count them as wrong .--missing-wrong, in Python missing="wrong"'):
         paired(["1", "2"], ["1"], "gt.json", "pred.json")
     with pytest.raises(DataError, match="unknown ids"):
         paired(["1", "2"], ["1", "3"], "gt.json", "pred.json", missing="wrong")

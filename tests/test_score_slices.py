@@ -6,7 +6,6 @@ from chiasm.score.measure import ratio
 from chiasm.score.result import Item
 from chiasm.score.slices import SliceSearch, worst_slices
 
-
 ACCURACY = ratio("right", "asked")
 
 

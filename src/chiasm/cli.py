@@ -16,6 +16,7 @@ from chiasm.cli_doctor import doctor_app
 from chiasm.cli_errors import errors
 from chiasm.cli_output import errors_to_exit
 from chiasm.cli_perturb import perturb, shuffle_options
+from chiasm.cli_probe import probe_app
 from chiasm.cli_report import report_app
 from chiasm.cli_score import score_app
 from chiasm.cli_see import see
@@ -37,6 +38,7 @@ app.add_typer(diagnose_app)
 app.command()(errors)
 app.add_typer(doctor_app)
 app.add_typer(report_app)
+app.add_typer(probe_app, name="probe")
 
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="chiasm-tiny, or a model folder.")]
 

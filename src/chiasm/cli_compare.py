@@ -103,8 +103,8 @@ def _print_search(name: str, search: SliceSearch, top: int) -> None:
 
     overall = search.overall
     shown = "-" if overall.value is None else f"{overall.value:.4f}"
-    table = Table("slice", "value", "95 % interval", "n", "rest", "p", title=f"{name}: {shown} on {overall.n}")
-    table.title_justify = "left"
+    title = f"{name}: {shown} on {overall.n}"
+    table = Table("slice", "value", "95 % interval", "n", "rest", "p", title=title, title_justify="left")
     for found in search.slices[:top]:
         value = found.value
         assert value.slice is not None
@@ -112,9 +112,10 @@ def _print_search(name: str, search: SliceSearch, top: int) -> None:
         where = f"{value.slice[0]}: {value.slice[1]}"
         table.add_row(where, f"{value.value or 0:.4f}", interval, str(value.n), f"{found.rest:.4f}", f"{found.p:.2g}")
     console = Console()
-    console.print(table, markup=False)
-    if not search.slices:
-        console.print("note: no slice is large enough, or the only one is everything", highlight=False)
+    if search.slices:
+        console.print(table, markup=False)
+    else:
+        console.print(f"{title}; no slice is large enough, or the only one is everything", highlight=False)
     if len(search.slices) > top:
         console.print(f"note: {len(search.slices) - top} better slices are not shown", highlight=False)
     if search.notes:

@@ -56,7 +56,8 @@ def diagnose(
             batch=batch,
         )
         identity = {
-            "model": model, "dataset": data.fingerprint(), "limit": limit, "layer": layer, "reference": reference,
+            "model": model, "pictures": dataset, "dataset": data.fingerprint(), "limit": limit, "layer": layer,
+            "reference": reference,
             "lessons": taught.fingerprint() if taught else None, "lesson_pictures": lesson_pictures if taught else None,
         }  # fmt: skip
         found, _, _ = find(open_model(model), Asked.of(data, limit), plan, out, identity, _progress)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _COMPARISONS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
 
+_LIMIT = re.compile(r"\s*([^\[<>]+?)\s*(?:\[([^=]+)=(.*)\])?\s*(<=|>=|<|>)\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*")
+
 
 @contextmanager
 def errors_to_exit() -> Iterator[None]:
@@ -47,22 +49,60 @@ def print_score(score: Score, as_json: bool) -> None:
     table.add_column("metric", overflow="fold")
     for column in ("value", "95 % interval", "n"):
         table.add_column(column, justify="right", no_wrap=True)
+    key_before = ""
     for where, values in _by_slice(score.values).items():
-        if where:
+        key, of_slice = (where[0], ": ".join(where)) if where else ("", "")
+        if where and (len(values) > 1 or key != key_before):
             table.add_section()
-            table.add_row(Text(": ".join(where), style="bold"))
+        if where and len(values) > 1:
+            table.add_row(Text(of_slice, style="bold"))
         for value in values:
-            interval = f"{_shown(value.ci_low)} to {_shown(value.ci_high)}" if value.ci_low is not None else ""
-            table.add_row(Text(value.metric), _shown(value.value), interval, str(value.n))
+            name = f"{of_slice}, {value.metric}" if where and len(values) == 1 else value.metric
+            table.add_row(Text(name), *_cells(value))
+        key_before = key
     console = Console()
     console.print(f"{score.task}, dialect {score.dialect}", markup=False, highlight=False, style="italic")
     console.print(table)
     unparsed = sum(item.problem is not None for item in score.items)
-    methods = ", ".join(dict.fromkeys(value.method for value in score.values if value.method))
+    methods = ", ".join(
+        dict.fromkeys(one.method for one in score.values if one.method and not one.method.startswith("baseline"))
+    )
     notes = [f"intervals: {methods}"] if methods else []
     notes += [f"{unparsed} of {len(score.items)} items could not be parsed"] if unparsed else []
     for note in [*notes, *score.notes]:
         console.print(f"note: {note}", markup=False, highlight=False)
+
+
+def print_dialects(scores: Sequence[Score]) -> None:
+    """Scores of the same files side by side: what all items score in each dialect, baselines apart, and which of the
+    dialects a note is about."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table()
+    for column in ("dialect", "metric"):
+        table.add_column(column, overflow="fold")
+    for column in ("value", "95 % interval", "n"):
+        table.add_column(column, justify="right", no_wrap=True)
+    said_of: dict[str, list[str]] = {}
+    for score in scores:
+        table.add_section()
+        own = [value for value in _by_slice(score.values)[None] if not value.metric.startswith("baseline.")]
+        for place, value in enumerate(own):
+            table.add_row("" if place else score.dialect, value.metric, *_cells(value))
+        for note in score.notes:
+            said_of.setdefault(note, []).append(score.dialect)
+    console = Console()
+    console.print(f"{scores[0].task} in {len(scores)} dialects", markup=False, highlight=False, style="italic")
+    console.print(table, markup=False)
+    for note, dialects in said_of.items():
+        names = "" if len(dialects) == len(scores) else f"{', '.join(dialects)}: "
+        console.print(f"note: {names}{note}", markup=False, highlight=False)
+
+
+def _cells(value: Value) -> tuple[str, str, str]:
+    interval = f"{_shown(value.ci_low)} to {_shown(value.ci_high)}" if value.ci_low is not None else ""
+    return _shown(value.value), interval, str(value.n)
 
 
 def _by_slice(values: Sequence[Value]) -> dict[tuple[str, str] | None, list[Value]]:
@@ -74,18 +114,28 @@ def _by_slice(values: Sequence[Value]) -> dict[tuple[str, str] | None, list[Valu
 
 
 def failed_limits(score: Score, limits: Sequence[str]) -> list[str]:
-    """The limits, like "cider_d<1.10", that hold for this score, each with its value. A metric without a value, or one
-    whose value is undefined, is an error: a check that can't be made must not pass."""
-    overall: dict[str, Value] = {value.metric: value for value in score.values if value.slice is None}
+    """The limits, like "cider_d<1.10" and "f1[split=popular]<0.8", that hold for this score, each with its value.
+
+    Raises ConfigError for a metric or slice that is not there, or whose value is undefined: a check that can't be made
+    must not pass.
+    """
+    of_slice = {where: {one.metric: one.value for one in values} for where, values in _by_slice(score.values).items()}
     failed = []
     for limit in limits:
-        parts = re.fullmatch(r"\s*(.+?)\s*(<=|>=|<|>)\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*", limit)
+        parts = _LIMIT.fullmatch(limit)
         if parts is None:
-            raise ConfigError(f"{limit!r} is not a limit; write METRIC<NUMBER, with <, <=, > or >=")
-        name, comparison, number = parts.groups()
-        if name not in overall:
-            raise ConfigError(f"there is no metric {name!r} to hold against {limit!r}, only {', '.join(overall)}")
-        value = overall[name].value
+            raise ConfigError(
+                f"{limit!r} is not a limit; write METRIC<NUMBER or METRIC[KEY=LABEL]<NUMBER, with <, <=, > or >="
+            )
+        name, key, label, comparison, number = parts.groups()
+        where = None if key is None else (key, label)
+        if where not in of_slice:
+            known = ", ".join("=".join(one) for one in of_slice if one is not None)
+            raise ConfigError(f"there is no slice {key}={label} to hold against {limit!r}, only {known or 'none'}")
+        if name not in of_slice[where]:
+            known = ", ".join(of_slice[where])
+            raise ConfigError(f"there is no metric {name!r} to hold against {limit!r}, only {known or 'some by slice'}")
+        value = of_slice[where][name]
         if value is None:
             raise ConfigError(f"{name} has no value, so {limit!r} can't be checked")
         if _COMPARISONS[comparison](value, float(number)):

@@ -22,6 +22,9 @@ def report(
     images: Annotated[
         Path | None, typer.Option(help="Folder with the pictures that scored items name; else they are shown as text.")
     ] = None,
+    diagnosis: Annotated[
+        Path | None, typer.Option(help="Folder of `chiasm diagnose`, to show where wrong answers arise.")
+    ] = None,
 ) -> None:
     """One self-contained page from run folders: numbers, faults and what they cost, slices, and a gallery.
 
@@ -30,4 +33,4 @@ def report(
     with errors_to_exit():
         from chiasm.report.html import write_report
 
-        typer.echo(f"report: {write_report(runs, out, title, images)}")
+        typer.echo(f"report: {write_report(runs, out, title, images, diagnosis)}")

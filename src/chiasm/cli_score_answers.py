@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from chiasm.cli_score_task import Dialect, MissingWrong, Predictions, Truth, missing_as, task
+from chiasm.cli_score_task import Blind, Dialect, MissingWrong, Predictions, Truth, missing_as, task
 from chiasm.score.result import Score
 
 panel = "Answers"
@@ -23,6 +23,7 @@ def vqa(
     questions: Questions = None,
     dialect: Dialect = "official",
     dialects: EveryDialect = False,
+    blind: Blind = None,
     missing_wrong: MissingWrong = False,
 ) -> Score | list[Score]:
     """VQAv2 and its like. Dialects: official, lmms, evalai, vlmevalkit, vizwiz, simple, exact, substring."""
@@ -30,8 +31,8 @@ def vqa(
 
     missing = missing_as(missing_wrong)
     if dialects:
-        return list(score_vqa_in_every_dialect(gt, pred, questions, missing).values())
-    return score_vqa(gt, pred, questions, dialect, missing)  # type: ignore[arg-type]
+        return list(score_vqa_in_every_dialect(gt, pred, questions, missing, blind=blind).values())
+    return score_vqa(gt, pred, questions, dialect, missing, blind=blind)  # type: ignore[arg-type]
 
 
 @task(panel)
@@ -40,10 +41,11 @@ def textvqa(
     pred: Predictions,
     dialect: Dialect = "evalai",
     dialects: EveryDialect = False,
+    blind: Blind = None,
     missing_wrong: MissingWrong = False,
 ) -> Score | list[Score]:
     """TextVQA's own file or a VQA one, by MMF's and LLaVA's rule (evalai) or any dialect of `vqa`."""
-    return vqa(gt, pred, None, dialect, dialects, missing_wrong)
+    return vqa(gt, pred, None, dialect, dialects, blind, missing_wrong)
 
 
 @task(panel)
@@ -53,12 +55,13 @@ def vizwiz(
     answerability: Annotated[
         Path | None, typer.Option(help="Scores {image, answerable}; else those in --pred, else its answers' text.")
     ] = None,
+    blind: Blind = None,
     missing_wrong: MissingWrong = False,
 ) -> Score:
     """VizWiz: accuracy as its challenge computes it, and how well unanswerable questions are told."""
     from chiasm.score.vqa.vizwiz import score_vizwiz
 
-    return score_vizwiz(gt, pred, answerability, missing_as(missing_wrong))
+    return score_vizwiz(gt, pred, answerability, missing_as(missing_wrong), blind=blind)
 
 
 @task(panel)
@@ -67,12 +70,13 @@ def gqa(
     pred: Predictions,
     choices: Annotated[Path | None, typer.Option(help="GQA's choices file, for validity and plausibility.")] = None,
     dialect: Dialect = "official",
+    blind: Blind = None,
     missing_wrong: MissingWrong = False,
 ) -> Score:
     """GQA: accuracy, consistency, validity, plausibility, distribution. Dialects: official, llava, lmms."""
     from chiasm.score.vqa.gqa import score_gqa
 
-    return score_gqa(gt, pred, choices, dialect, missing_as(missing_wrong))  # type: ignore[arg-type]
+    return score_gqa(gt, pred, choices, dialect, missing_as(missing_wrong), blind=blind)  # type: ignore[arg-type]
 
 
 @task(panel)

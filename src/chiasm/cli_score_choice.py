@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from chiasm.cli_score_task import Dialect, MissingWrong, Predictions, Truth, missing_as, task
+from chiasm.cli_score_task import Blind, Dialect, MissingWrong, Predictions, Truth, missing_as, task
 from chiasm.score.result import Score
 
 panel = "Yes or no, and choice"
@@ -23,38 +23,48 @@ def pope(
         Path | None, typer.Option(help="LLaVA's own list, if its answers are numbered by it.")
     ] = None,
     dialect: Dialect = "official",
+    blind: Annotated[
+        list[Path] | None, typer.Option(help="Answers of the same model without the pictures, as many as --pred.")
+    ] = None,
     missing_wrong: MissingWrong = False,
 ) -> Score:
     """POPE by split: accuracy, precision, recall, F1, yes-ratio. Dialects: official, lmms, vlmevalkit."""
     from chiasm.score.choice.pope import score_pope
 
-    return score_pope(gt, pred, llava_questions, dialect, missing_as(missing_wrong))  # type: ignore[arg-type]
+    return score_pope(gt, pred, llava_questions, dialect, missing_as(missing_wrong), blind)  # type: ignore[arg-type]
 
 
 @task(panel)
 def mme(
     pred: Annotated[Path, typer.Option("--pred", help="Folder of TASK.txt with truth and answers, or one table.")],
+    blind: Blind = None,
 ) -> Score:
     """MME: accuracy, accuracy+, and the perception and cognition sums."""
     from chiasm.score.choice.mme import score_mme
 
-    return score_mme(pred)
+    return score_mme(pred, blind)
 
 
 @task(panel)
-def mmbench(gt: Truth, pred: Predictions, missing_wrong: MissingWrong = False) -> Score:
+def mmbench(gt: Truth, pred: Predictions, blind: Blind = None, missing_wrong: MissingWrong = False) -> Score:
     """MMBench, circular and vanilla."""
     from chiasm.score.choice.mmbench import score_mmbench
 
-    return score_mmbench(gt, pred, missing=missing_as(missing_wrong))
+    return score_mmbench(gt, pred, missing_as(missing_wrong), blind)
 
 
 @task(panel)
-def seed(gt: Truth, pred: Predictions, dialect: Dialect = "letter", missing_wrong: MissingWrong = False) -> Score:
+def seed(
+    gt: Truth,
+    pred: Predictions,
+    dialect: Dialect = "letter",
+    blind: Blind = None,
+    missing_wrong: MissingWrong = False,
+) -> Score:
     """SEED-Bench by data type and question type. Dialects: letter, first_character."""
     from chiasm.score.choice.seed import score_seed
 
-    return score_seed(gt, pred, dialect, missing_as(missing_wrong))  # type: ignore[arg-type]
+    return score_seed(gt, pred, dialect, missing_as(missing_wrong), blind)  # type: ignore[arg-type]
 
 
 @task(panel)
@@ -63,12 +73,13 @@ def scienceqa(
     pred: Predictions,
     split: Annotated[str, typer.Option(help="Which split of problems.json.")] = "test",
     images_only: Annotated[bool, typer.Option(help="Only questions with a picture.")] = False,
+    blind: Blind = None,
     missing_wrong: MissingWrong = False,
 ) -> Score:
     """ScienceQA by subject, context and grade."""
     from chiasm.score.choice.scienceqa import score_scienceqa
 
-    return score_scienceqa(gt, pred, split, images_only, missing_as(missing_wrong))
+    return score_scienceqa(gt, pred, split, images_only, missing_as(missing_wrong), blind)
 
 
 @task(panel)

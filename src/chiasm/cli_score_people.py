@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from chiasm.cli_output import errors_to_exit
-from chiasm.cli_score_task import Dialect, score_app, task
+from chiasm.cli_score_task import Dialect, Named, score_app, task
 from chiasm.score.result import Score, Value
 
 if TYPE_CHECKING:
     from chiasm.score.judgement.aspects import AspectTable
 
 panel = "Robustness, people and judges"
-
-
-class Named(NamedTuple):
-    """NAME=PATH, as it is typed."""
-
-    name: str
-    path: Path
 
 
 def _named(text: str) -> Named:

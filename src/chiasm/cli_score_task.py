@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import typer
 
-from chiasm.cli_output import errors_to_exit, failed_limits, print_score
+from chiasm.cli_output import errors_to_exit, failed_limits, print_dialects, print_score
 from chiasm.score.result import Score
 
 score_app = typer.Typer(
@@ -25,6 +26,9 @@ Predictions = Annotated[Path, typer.Option("--pred", help="Predictions, in any o
 MissingWrong = Annotated[
     bool, typer.Option("--missing-wrong", help="Count a missing prediction as wrong instead of stopping.")
 ]
+Blind = Annotated[
+    Path | None, typer.Option(help="Predictions of the same model without the pictures: what was seen, what guessed?")
+]
 Dialect = Annotated[str, typer.Option(help="Whose rules to score by.")]
 Ids = Annotated[
     Path | None, typer.Option(help="JSON list of the rows' ids; without it a row is known by its number, from 0.")
@@ -33,9 +37,20 @@ _result = partial(typer.Option, rich_help_panel="Result")
 _Out = Annotated[Path | None, _result("--out", "-o", help="Also keep the score as a run folder.")]
 _AsJson = Annotated[bool, _result("--json", help="One JSON object instead of a table.")]
 _FailIf = Annotated[
-    list[str] | None, _result("--fail-if", help='Exit with 1 if this holds, e.g. "cider_d<1.10"; may be repeated.')
+    list[str] | None,
+    _result(
+        "--fail-if", help='Exit with 1 if this holds, e.g. "cider_d<1.10" or "f1[split=popular]<0.8"; may be repeated.'
+    ),
 ]
 _ROLES = {"gt": "truth", "pred": "predictions"}
+
+
+class Named(NamedTuple):
+    """NAME=PATH, as it is typed."""
+
+    name: str
+    path: Path
+
 
 Scorer = TypeVar("Scorer", bound=Callable[..., Score | list[Score]])
 
@@ -49,13 +64,18 @@ def task(panel: str, name: str = "") -> Callable[[Scorer], Scorer]:
 
     def register(scorer: Scorer) -> Scorer:
         def command(out: _Out = None, as_json: _AsJson = False, fail_if: _FailIf = None, **given: Any) -> None:
+            # A score makes millions of objects that all stay: looking for cycles among them takes a third of its time.
+            gc.set_threshold(1_000_000)
             with errors_to_exit():
                 found = scorer(**given)
                 scores = found if isinstance(found, list) else [found]
                 for score in scores:
                     if out:
                         _keep(out if len(scores) == 1 else out / score.dialect, score, given)
-                    print_score(score, as_json)
+                    if as_json or len(scores) == 1:
+                        print_score(score, as_json)
+                if len(scores) > 1 and not as_json:
+                    print_dialects(scores)
                 failed = [limit for score in scores for limit in failed_limits(score, fail_if or [])]
             for limit in failed:
                 typer.secho(f"chiasm: {limit}", fg="red", err=True)
@@ -93,4 +113,7 @@ def _paths(role: str, value: Any) -> Iterator[tuple[str, Path]]:
         yield role, value
     elif isinstance(value, list | tuple):
         for number, one in enumerate(value, 1):
-            yield from _paths(f"{role} {number}", one)
+            if isinstance(one, Named):
+                yield f"{role} {one.name}", one.path
+            else:
+                yield from _paths(f"{role} {number}", one)

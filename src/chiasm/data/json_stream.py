@@ -91,7 +91,7 @@ class _Reader:
                     self._read_on()
                 else:
                     self._repair(error)
-            except RecursionError as error:
+            except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists in lists in lists
                 self._fail(error)
             else:
                 if end + _EDGE < len(self._text) or self._ended:
@@ -147,7 +147,7 @@ class _Reader:
             self._fail(error)
         self._text = self._text[: self._at] + repaired
 
-    def _fail(self, error: json.JSONDecodeError | RecursionError) -> None:
+    def _fail(self, error: ValueError | RecursionError) -> None:
         at = error.pos if isinstance(error, json.JSONDecodeError) else self._at
         line = self._line + self._text.count("\n", 0, at)
         raise DataError(f"{self._path}, line {line}: {reason(error, self._columns_before)}") from None
@@ -157,4 +157,4 @@ def _opened(path: Path | str) -> BinaryIO:
     try:
         return open(path, "rb")
     except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from None
+        raise DataError(f"{path}: {reason(error)}") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 # A text that the end of the input cuts off is matched as well, so that no comma within it is taken for a trailing one.
@@ -50,9 +50,18 @@ def reason(error: Exception, columns_before: int = 0) -> str:
         return f"not JSON at column {column} ({error.msg}), near {shortened(error.doc[error.pos : error.pos + 60])}"
     if isinstance(error, UnicodeDecodeError):
         return "not UTF-8 text; save the file as UTF-8"
+    if isinstance(error, IsADirectoryError):
+        return "a folder, where a file is expected"
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
     if isinstance(error, RecursionError):
         return "objects are nested too deeply"
     return str(error)
+
+
+def keys_of(row: Mapping[str, Any]) -> str:
+    """What a message says is in a row where the right key is not."""
+    return ", ".join(map(repr, row)) or "an empty object"
 
 
 def shortened(value: Any) -> str:

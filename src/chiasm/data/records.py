@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from chiasm.data import json_stream
-from chiasm.data.json_text import parse, reason, shortened, without_duplicates
+from chiasm.data.json_text import keys_of, parse, reason, shortened, without_duplicates
 from chiasm.errors import DataError
 
 Layout = Literal["empty", "text", "list", "lines", "one line", "object"]
@@ -80,7 +80,7 @@ def by_id(path: Path | str, rows: Iterable[tuple[int, dict[str, Any]]], key: str
     numbers: dict[str, int] = {}
     for number, row in rows:
         if key not in row:
-            raise DataError(f"{place(path, number)}: this {what} has no {key!r}, only {', '.join(map(repr, row))}")
+            raise DataError(f"{place(path, number)}: this {what} has no {key!r}, only {keys_of(row)}")
         try:
             name = id_text(row[key])
         except ValueError as error:
@@ -130,7 +130,7 @@ def paired(
     if known and predicted and known.isdisjoint(predicted):
         complaints.append("no id is in both files: are they of the same dataset and split?")
     elif not extra:
-        complaints.append('predict them, or count them as wrong with missing="wrong"')
+        complaints.append('predict them, or count them as wrong (--missing-wrong, in Python missing="wrong")')
     raise DataError(f"{prediction_path} does not fit {truth_path}: " + "; ".join(complaints))
 
 
@@ -172,7 +172,7 @@ def first_character(path: Path | str) -> str:
                 if start := start.removeprefix(codecs.BOM_UTF8).lstrip():
                     return start[:1].decode("latin-1")
     except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from None
+        raise DataError(f"{path}: {reason(error)}") from None
     return ""
 
 
@@ -222,12 +222,17 @@ def _line_records(path: Path | str, report: Callable[[str], None]) -> Iterator[t
         try:
             entry = parse(line.removesuffix(b","))
         except (ValueError, RecursionError) as error:
-            report(f"{path}, line {number}: {reason(error)}")
+            report(f"{path}, line {number}: {reason(error) if line[:1] in b'{[' else _no_json(line)}")
             continue
         if isinstance(entry, dict):
             yield number, entry
         else:
             report(f"{path}, line {number}: expected an object {{...}}, found {shortened(entry)}")
+
+
+def _no_json(line: bytes) -> str:
+    found = shortened(line.decode("utf-8", "replace"))
+    return f"expected a JSON list, or one JSON object a line, found {found}"
 
 
 def _lines(path: Path | str) -> Iterator[bytes]:
@@ -240,7 +245,7 @@ def _read(path: Path | str) -> bytes:
     try:
         content = Path(path).read_bytes()
     except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from None
+        raise DataError(f"{path}: {reason(error)}") from None
     if not content.strip():
         raise DataError(f"{path} is empty; expected JSON")
     return content

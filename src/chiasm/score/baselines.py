@@ -15,7 +15,7 @@ import numpy as np
 
 from chiasm.errors import DataError
 from chiasm.score.bootstrap import Table, parts, summarise
-from chiasm.score.measure import Measure, ratio
+from chiasm.score.measure import Measure, share
 from chiasm.score.result import Item, Score, Value
 
 MAJORITY = "baseline: an answer chosen on the truth itself"
@@ -99,7 +99,7 @@ def beside_blind(
             replace(item, statistics={"points": float(seen), "both": float(min(seen, unseen))})
             for item, seen, unseen in zip(score.items, intact, without, strict=True)
         )
-        values += summarise(both, {f"right_blind_too.{metric}": ratio("both", "points")}, slices, replicates)
+        values += summarise(both, {f"right_blind_too.{metric}": share("both", "points")}, slices, replicates)
     return replace(score, values=tuple(values))
 
 

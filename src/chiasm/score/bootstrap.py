@@ -70,9 +70,9 @@ def summarise(
 ) -> tuple[Value, ...]:
     """Every measure with its central 95 %, for all items and then for every label of the slice keys.
 
-    Whole images are resampled, and all measures of a slice see the same resamples. Where each image has one trial that
-    is right or wrong, and where all images are 0 or all are 1 alike on a scale that ends there (the bootstrap then has
-    nothing to resample), the interval is Wilson's. A slice in which a measure has nothing to count is left out. Raises
+    Whole images are resampled, and all measures of a slice see the same resamples. The interval of a share is Wilson's
+    where each image has one trial that is right or wrong, and where all images are 0 or all are 1 alike, which leaves
+    the bootstrap nothing to resample. A slice in which a measure has nothing to count is left out. Raises
     DataError for a statistic that is not finite.
     """
     table = Table.of(items)
@@ -129,11 +129,10 @@ def _value(
     alone = alone[~np.isnan(alone)]
     images = int((count > 0).sum())
     interval: tuple[float, float] | None = None
-    is_share = measure.most == 1
     one_trial_each = len(alone) == n == images and np.isin(alone, (0.0, 1.0)).all()
-    if is_share and one_trial_each and abs(alone.mean() - point) < 1e-12:
+    if measure.is_share and one_trial_each and abs(alone.mean() - point) < 1e-12:
         method, interval = INDEPENDENT, wilson_interval(point, n)
-    elif is_share and point in (0.0, 1.0) and len(alone) > 0 and (alone == point).all() and images > 0:
+    elif measure.is_share and point in (0.0, 1.0) and len(alone) > 0 and (alone == point).all() and images > 0:
         method, interval = WILSON, wilson_interval(point, images)
     elif images < FEWEST_IMAGES:
         method = NO_INTERVAL

@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from chiasm.data.json_text import reason
 from chiasm.data.records import paired
 from chiasm.errors import DataError
 from chiasm.score.bootstrap import summarise
@@ -103,6 +104,6 @@ def _arrays(path: Path | str) -> Iterator[tuple[str, np.ndarray]]:
         for name in archive.files:
             yield name, archive[name]
     except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}") from None
+        raise DataError(f"{path}: {reason(error)}") from None
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: not an .npz archive of numbers ({error})") from None

@@ -16,7 +16,7 @@ from chiasm.errors import DataError
 from chiasm.score.bootstrap import summarise
 from chiasm.score.captioning.coco_words import ANIMALS, COCO_WORDS, NOT_OBJECTS, VEHICLES
 from chiasm.score.captioning.formats import read_candidates, read_references
-from chiasm.score.measure import Measure, ratio
+from chiasm.score.measure import Measure, share
 from chiasm.score.names import singular
 from chiasm.score.result import Item, Score
 
@@ -122,9 +122,9 @@ def chair_item(
 def measures(items: Sequence[Item]) -> dict[str, Measure]:
     """The metrics of `score_chair`."""
     return {
-        "chair_i": ratio("hallucinated", "mentions", "lower"),
-        "chair_s": ratio("captions_hallucinating", "captions", "lower"),
-        "recall": ratio("recalled", "objects"),
+        "chair_i": share("hallucinated", "mentions", "lower"),
+        "chair_s": share("captions_hallucinating", "captions", "lower"),
+        "recall": share("recalled", "objects"),
         "hallucinated_per_100_words": Measure(
             lambda sums: 100 * sums["hallucinated"] / sums["words"], "words", "lower", 100
         ),
@@ -152,6 +152,10 @@ def _singular_word(word: str) -> str:
 
 def _annotated(path: Path | str, vocabulary: Vocabulary) -> dict[str, set[str]]:
     content: Any = read_json(path)
+    absent = {"images", "categories", "annotations"} - (content.keys() if isinstance(content, dict) else set())
+    if absent:
+        what = "a list" if isinstance(content, list) else f"an object without {', '.join(sorted(absent))}"
+        raise DataError(f"{path}: expected a COCO instances file (images, categories, annotations), found {what}")
     try:
         names = {row["id"]: row["name"] for row in content["categories"]}
         unknown = sorted(set(names.values()) - vocabulary.classes)
@@ -161,5 +165,5 @@ def _annotated(path: Path | str, vocabulary: Vocabulary) -> dict[str, set[str]]:
         for row in content["annotations"]:
             found[id_text(row["image_id"])].add(names[row["category_id"]])
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path}: not a COCO instances file (images, categories, annotations): {error!r}") from None
+        raise DataError(f"{path}: an entry of this COCO instances file can't be read: {error!r}") from None
     return found

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from chiasm.data.json_text import reason
 from chiasm.data.records import id_text, layout_of, read_json, record_word, records
 from chiasm.errors import DataError
 
@@ -74,7 +75,7 @@ def _text(path: Path | str) -> str:
         # Only LF and CRLF end a line: universal newlines would also cut a caption at a lone CR.
         text = Path(path).read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from None
+        raise DataError(f"{path}: {reason(error)}") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text (byte {error.start}); save the file as UTF-8") from None
     if not text.strip():

@@ -11,7 +11,7 @@ from chiasm.data.records import by_id
 from chiasm.errors import DataError
 from chiasm.score.bootstrap import summarise
 from chiasm.score.choice.tables import table_rows
-from chiasm.score.measure import Measure, ratio
+from chiasm.score.measure import Measure, share
 from chiasm.score.result import Item, Score, Value
 
 
@@ -64,8 +64,8 @@ def score_sugarcrepe(scores: Path | str) -> Score:
 def measures(items: Sequence[Item]) -> dict[str, Measure]:
     """The metrics of `score_winoground` or `score_sugarcrepe`, by what the items have."""
     if "right" in items[0].statistics:
-        return {"accuracy": ratio("right", "examples")}
-    return {f"{name}_score": ratio(name, "examples") for name in ("text", "image", "group")}
+        return {"accuracy": share("right", "examples")}
+    return {f"{name}_score": share(name, "examples") for name in ("text", "image", "group")}
 
 
 def _rows(path: Path | str) -> dict[str, dict[str, Any]]:

@@ -16,7 +16,7 @@ from chiasm.score.bootstrap import summarise
 from chiasm.score.choice.multiple_choice import choice_item, unparsed_note
 from chiasm.score.choice.predictions import Missing, answers_by_id, missing_note, text_of
 from chiasm.score.choice.tables import table_rows
-from chiasm.score.measure import Measure, ratio
+from chiasm.score.measure import Measure, share
 from chiasm.score.result import Item, Score, Value
 
 _PASS = 1_000_000
@@ -145,14 +145,14 @@ def _statistics(item: Item, is_first: bool, all_right: bool) -> dict[str, float]
 def measures(items: Sequence[Item]) -> dict[str, Measure]:
     """The metrics of `score_mmbench`; those over several passes only where there are several."""
     vanilla = {
-        "accuracy.vanilla": ratio("vanilla_right", "questions"),
-        "unparsed": ratio("unparsed", "passes", better=None),
+        "accuracy.vanilla": share("vanilla_right", "questions"),
+        "unparsed": share("unparsed", "passes", better=None),
     }
     if len(items) == sum(item.statistics["questions"] for item in items):
         return vanilla
     return {
-        "accuracy.circular": ratio("circular_right", "questions"),
-        "accuracy.all_passes": ratio("passes_right", "passes"),
+        "accuracy.circular": share("circular_right", "questions"),
+        "accuracy.all_passes": share("passes_right", "passes"),
         **vanilla,
     }
 

@@ -11,11 +11,12 @@ from typing import cast
 import numpy as np
 
 from chiasm.errors import DataError
-from chiasm.score.bootstrap import Metric, summarise
+from chiasm.score.baselines import beside_blind
+from chiasm.score.bootstrap import summarise
 from chiasm.score.choice.predictions import text_of
 from chiasm.score.choice.tables import table_rows
 from chiasm.score.choice.yes_no import mme
-from chiasm.score.measure import Measure, ratio
+from chiasm.score.measure import Measure, Metric, share
 from chiasm.score.result import Item, Score, Value
 
 PERCEPTION = (
@@ -33,7 +34,7 @@ class _Question:
     answer: str
 
 
-def score_mme(path: Path | str) -> Score:
+def score_mme(path: Path | str, blind: Path | str | None = None) -> Score:
     """Accuracy, accuracy+ (both questions of a picture right) and the official sums.
 
     `path` is a folder with one ``TASK.txt`` a task, ``image TAB question TAB truth TAB answer`` on each line, or one
@@ -41,7 +42,8 @@ def score_mme(path: Path | str) -> Score:
     the truth; ``question_id`` may stand for `image`, as in the public copies.
 
     `score` of a task is 100 (accuracy + accuracy+), in 0..200; `perception` (0..2000) and `cognition` (0..800) are sums
-    over the tasks that are there. A picture with one question (a run cut short) counts in accuracy only. Raises
+    over the tasks that are there. A picture with one question (a run cut short) counts in accuracy only. `blind` is
+    such a folder or table with the answers of the same model without the pictures, for what `beside_blind` says. Raises
     DataError for an unknown task, a truth that is not yes or no, and a picture with more than two questions.
     """
     read = _folder_questions(Path(path)) if Path(path).is_dir() else _table_questions(path)
@@ -57,7 +59,11 @@ def score_mme(path: Path | str) -> Score:
         *summarise(items, _sums_of_tasks(items)),
         *_baselines(items, groups),
     )
-    return Score("mme", "official", values, tuple(items), _notes(items, groups))
+    score = Score("mme", "official", values, tuple(items), _notes(items, groups))
+    if blind is None:
+        return score
+    accuracies = {name: _BY_TASK[name] for name in ("accuracy", "accuracy_plus")}
+    return beside_blind(score, score_mme(blind), accuracies, ("task",))
 
 
 def _folder_questions(folder: Path) -> Iterator[_Question]:
@@ -154,9 +160,9 @@ def _sum_of_tasks(tasks: Sequence[str]) -> Metric:
 
 
 _BY_TASK = {
-    "accuracy": ratio("right", "questions"),
-    "accuracy_plus": ratio("pairs_right", "pairs"),
-    "unparsed": ratio("unparsed", "questions", better=None),
+    "accuracy": share("right", "questions"),
+    "accuracy_plus": share("pairs_right", "pairs"),
+    "unparsed": share("unparsed", "questions", better=None),
 }
 
 

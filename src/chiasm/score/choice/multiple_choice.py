@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from chiasm.score.baselines import majority_values
 from chiasm.score.bootstrap import parts
 from chiasm.score.choice.predictions import NOT_ANSWERED
-from chiasm.score.measure import Measure, ratio
+from chiasm.score.measure import Measure, share
 from chiasm.score.result import Item, Value
 
 Choice = tuple[str | None, str]
@@ -85,7 +85,7 @@ def choice_item(
 
 def measures(items: Sequence[Item]) -> dict[str, Measure]:
     """The metrics of SEED-Bench and ScienceQA."""
-    return {"accuracy": ratio("right", "questions"), "unparsed": ratio("unparsed", "questions", better=None)}
+    return {"accuracy": share("right", "questions"), "unparsed": share("unparsed", "questions", better=None)}
 
 
 def baselines(items: Sequence[Item], keys: Sequence[str]) -> tuple[Value, ...]:

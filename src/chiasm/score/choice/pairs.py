@@ -15,7 +15,7 @@ from chiasm.score.bootstrap import summarise
 from chiasm.score.choice.multiple_choice import choice_item, unparsed_note
 from chiasm.score.choice.predictions import Missing, answers_by_id, missing_note, text_of
 from chiasm.score.choice.tables import table_rows
-from chiasm.score.measure import Measure, ratio
+from chiasm.score.measure import Measure, share
 from chiasm.score.result import Item, Score, Value
 
 _TRUE_OR_FALSE = {"T": "True", "F": "False"}
@@ -42,7 +42,7 @@ def score_nlvr2(examples: Path | str, predictions: Path | str, missing: Missing 
     found = []
     for name, row in rows.items():
         where = f"{examples}, identifier {name!r}"
-        label = str(row.get("label"))
+        label = str(row.get("label", ""))
         if label not in ("True", "False"):
             raise DataError(f"{where}: the label is {label!r}, expected True or False")
         picture_set = "-".join(name.split("-")[:2])  # of "dev-850-0-1": split, set, pair, sentence
@@ -109,9 +109,9 @@ def _with_group(name: str, members: Sequence[Item]) -> list[Item]:
 def measures(items: Sequence[Item]) -> dict[str, Measure]:
     """The metrics of `score_nlvr2` and of other pairs."""
     return {
-        "accuracy": ratio("right", "questions"),
-        "accuracy.group": ratio("groups_right", "groups"),
-        "unparsed": ratio("unparsed", "questions", better=None),
+        "accuracy": share("right", "questions"),
+        "accuracy.group": share("groups_right", "groups"),
+        "unparsed": share("unparsed", "questions", better=None),
     }
 
 

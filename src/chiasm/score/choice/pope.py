@@ -16,7 +16,7 @@ from chiasm.score.baselines import beside_blind
 from chiasm.score.bootstrap import parts, summarise
 from chiasm.score.choice.predictions import NOT_ANSWERED, Missing, answers_by_id, missing_note, text_of
 from chiasm.score.choice.yes_no import POPE_DIALECTS, UNPARSED, YES_BY_DEFAULT
-from chiasm.score.measure import Measure, Metric, ratio
+from chiasm.score.measure import Measure, Metric, share
 from chiasm.score.result import Item, Score, Value
 
 Dialect = Literal["official", "lmms", "vlmevalkit"]
@@ -189,12 +189,12 @@ def _item(question: _Question, text: str | None, dialect: Dialect) -> Item:
 _SPLIT_STATISTICS = ("questions", "right", "yes_said", "yes_true", "yes_right")
 
 _BY_SPLIT = {
-    "accuracy": ratio("right", "questions"),
-    "precision": ratio("yes_right", "yes_said"),
-    "recall": ratio("yes_right", "yes_true"),
+    "accuracy": share("right", "questions"),
+    "precision": share("yes_right", "yes_said"),
+    "recall": share("yes_right", "yes_true"),
     "f1": Measure(lambda s: 2 * s["yes_right"] / (s["yes_said"] + s["yes_true"]), "questions"),
-    "yes_ratio": ratio("yes_said", "questions", better=None),
-    "unparsed": ratio("unparsed", "questions", better=None),
+    "yes_ratio": share("yes_said", "questions", better=None),
+    "unparsed": share("unparsed", "questions", better=None),
 }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from chiasm.data.json_text import keys_of
 from chiasm.data.records import by_id, paired
 from chiasm.errors import DataError
 from chiasm.score.choice.tables import table_rows
@@ -43,7 +44,7 @@ def text_of(row: Mapping[str, Any], keys: Sequence[str], where: str) -> str:
     """The text under the first of `keys` that `row` has. Raises DataError if there is none or it is not text."""
     key = next((key for key in keys if key in row), None)
     if key is None:
-        raise DataError(f"{where}: no {' or '.join(map(repr, keys))}, only {', '.join(map(repr, row))}")
+        raise DataError(f"{where}: no {' or '.join(map(repr, keys))}, only {keys_of(row)}")
     if not isinstance(row[key], str):
         raise DataError(f"{where}: {key!r} is {row[key]!r}, expected text")
     return row[key]

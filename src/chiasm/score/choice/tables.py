@@ -8,7 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from chiasm.data.records import records
+from chiasm.data.json_text import reason
+from chiasm.data.records import by_id, records
 from chiasm.errors import DataError
 
 
@@ -22,12 +23,22 @@ def table_rows(path: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
         with open(path, "rb") as file:
             start = file.read(4096)
     except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from None
+        raise DataError(f"{path}: {reason(error)}") from None
     if start.startswith(b"PK\x03\x04"):
         return _xlsx_rows(path)
     if not start.strip() or start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"["):
         return records(path)
     return _delimited_rows(path, "\t" if b"\t" in start.partition(b"\n")[0] else ",")
+
+
+def rows_by_id(path: Path | str) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """The ``id`` of every row as text, the row, and where it is. Raises DataError as `table_rows` does, for a missing
+    or repeated id, and for a table without rows."""
+    rows = by_id(path, table_rows(path), "id", "row")
+    if not rows:
+        raise DataError(f"{path}: no row in it")
+    for name, row in rows.items():
+        yield name, row, f"{path}, id {name!r}"
 
 
 def _delimited_rows(path: Path | str, delimiter: str) -> Iterator[tuple[int, dict[str, Any]]]:

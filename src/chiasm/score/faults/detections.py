@@ -10,17 +10,14 @@ from chiasm.score.faults.fault import Fault
 from chiasm.score.faults.priors import ObjectPriors
 from chiasm.score.regions.coco_reasons import (
     BACKGROUND,
-    DUPLICATE,
     FOUND,
     IGNORED,
     MISLOCATED,
     MISSED,
     WRONG_NAME,
-    WRONG_NAME_AND_PLACE,
 )
 from chiasm.score.result import Item, Score
 
-_HALLUCINATIONS = (WRONG_NAME, DUPLICATE, WRONG_NAME_AND_PLACE, BACKGROUND)
 Place = tuple[str, str, tuple[float, ...]]
 
 

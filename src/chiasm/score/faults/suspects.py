@@ -46,13 +46,13 @@ class Suspects:
     models: tuple[str, ...]
 
 
-def suspect_ground_truth(scores: Mapping[str, Score]) -> Suspects:
+def suspect_ground_truth(scores: Mapping[str, Score], faults: Mapping[str, Sequence[Fault]] | None = None) -> Suspects:
     """Items on which all models, two or more by name, agree with each other against the truth.
 
-    Wrong for their form only, refusals, empty and unparsed answers do not contradict anything and are left out. Models
-    that learned from the same data share mistakes, so a suspect is something to look at and no proof. Raises DataError
-    for fewer than two models, other tasks or dialects, models without a common item, and detections, which have none:
-    see `chiasm.score.faults.unannotated`.
+    `faults` are those of each score, where they were found already. Wrong for their form only, refusals, empty and
+    unparsed answers do not contradict anything and are left out. Models that learned from the same data share mistakes,
+    so a suspect is something to look at and no proof. Raises DataError for fewer than two models, other tasks or
+    dialects, models without a common item, and detections, which have none: see `chiasm.score.faults.unannotated`.
     """
     if len(scores) < 2:
         raise DataError(f"suspects are what several models agree on: give two scores or more, got {len(scores)}")
@@ -65,7 +65,8 @@ def suspect_ground_truth(scores: Mapping[str, Score]) -> Suspects:
     common = [name for name in first if all(name in other for other in others)]
     if not common:
         raise DataError(f"{', '.join(scores)} have no item in common: are they of the same dataset and split?")
-    contradictions = [_contradictions(score, by_id) for score, by_id in zip(scores.values(), items, strict=True)]
+    known = faults or {name: find_faults(score) for name, score in scores.items()}
+    contradictions = [_contradictions(known[name], by_id) for name, by_id in zip(scores, items, strict=True)]
     habits = [_Habits(by_id, common, said) for by_id, said in zip(items, contradictions, strict=True)]
     found = []
     expected = 0.0
@@ -103,10 +104,10 @@ class _Habits:
         return truth if self._closed else ""
 
 
-def _contradictions(score: Score, items: Mapping[str, Item]) -> dict[str, set[str]]:
+def _contradictions(faults: Sequence[Fault], items: Mapping[str, Item]) -> dict[str, set[str]]:
     """What was said instead of the truth, by item."""
     found: dict[str, set[str]] = {}
-    for fault in find_faults(score):
+    for fault in faults:
         if fault.kind in _ABOUT_ANSWERS and fault.cause not in _NO_CONTRADICTION:
             found.setdefault(fault.item, set()).add(_said(items[fault.item], fault))
     return found

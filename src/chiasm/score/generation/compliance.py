@@ -9,7 +9,7 @@ from typing import Any
 from chiasm.errors import DataError
 from chiasm.score.bootstrap import summarise
 from chiasm.score.generation.vqascore import QUESTION, Logprob, vqascore
-from chiasm.score.measure import Measure, ratio
+from chiasm.score.measure import Measure, ratio, share
 from chiasm.score.result import Item, Score
 
 
@@ -55,7 +55,7 @@ def measures(items: Sequence[Item]) -> dict[str, Measure]:
     return {
         "compliance": ratio("after", "edits"),
         "gain": Measure(lambda sums: (sums["after"] - sums["before"]) / sums["edits"], "edits"),
-        "complied": ratio("complied", "open"),
+        "complied": share("complied", "open"),
         "kept": ratio("kept", "with_kept"),
     }
 

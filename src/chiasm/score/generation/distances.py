@@ -7,6 +7,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from chiasm.data.json_text import reason
 from chiasm.errors import DataError
 from chiasm.score.bootstrap import small_sample_level
 from chiasm.score.generation.features import (
@@ -57,7 +58,7 @@ def read_features(source: Path | str | np.ndarray) -> np.ndarray:
     try:
         loaded = np.load(source, allow_pickle=False)
     except OSError as error:
-        raise DataError(f"{source}: {error.strerror or error}") from None
+        raise DataError(f"{source}: {reason(error)}") from None
     except (ValueError, EOFError):
         raise DataError(f"{source}: not an .npy file of plain numbers; save features with numpy.save") from None
     if not isinstance(loaded, np.ndarray):

@@ -6,15 +6,14 @@ answer to `vqascore.QUESTION` about a picture and a text.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from chiasm.data.records import by_id
 from chiasm.errors import DataError
 from chiasm.score.choice.predictions import text_of
-from chiasm.score.choice.tables import table_rows
+from chiasm.score.choice.tables import rows_by_id
 from chiasm.score.generation.compliance import Edit, score_compliance
 from chiasm.score.generation.vqascore import score_vqascore
 from chiasm.score.result import Score
@@ -28,7 +27,7 @@ _Answered = Mapping[str, tuple[float, float]]
 def score_vqascore_file(path: Path | str) -> Score:
     """`score_vqascore` of rows ``{id, text, yes, no}``. Raises DataError naming file and id for anything else."""
     pairs = []
-    for name, row, where in _rows(path):
+    for name, row, where in rows_by_id(path):
         text = text_of(row, ("text",), where)
         pairs.append((name, {text: _yes_and_no(row, "", where)}, text))
     return replace(score_vqascore(_looked_up, pairs, "{text}"), dialect=GIVEN)
@@ -41,7 +40,7 @@ def score_compliance_file(path: Path | str) -> Score:
     Raises DataError naming file and id for anything else.
     """
     edits = []
-    for name, row, where in _rows(path):
+    for name, row, where in rows_by_id(path):
         wished, kept = text_of(row, ("wished",), where), row.get("kept") or None
         source = {wished: _yes_and_no(row, "before_", where)}
         edited = {wished: _yes_and_no(row, "after_", where)}
@@ -53,14 +52,6 @@ def score_compliance_file(path: Path | str) -> Score:
 
 def _looked_up(picture: _Answered, text: str, answers: Sequence[str]) -> tuple[float, float]:
     return picture[text]
-
-
-def _rows(path: Path | str) -> Iterator[tuple[str, dict[str, Any], str]]:
-    rows = by_id(path, table_rows(path), "id", "row")
-    if not rows:
-        raise DataError(f"{path}: no row in it")
-    for name, row in rows.items():
-        yield name, row, f"{path}, id {name!r}"
 
 
 def _yes_and_no(row: Mapping[str, Any], prefix: str, where: str) -> tuple[float, float]:

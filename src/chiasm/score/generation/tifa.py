@@ -10,7 +10,7 @@ from chiasm.data.records import id_text, paired, place, records
 from chiasm.errors import DataError
 from chiasm.score.answers import normalise
 from chiasm.score.bootstrap import summarise
-from chiasm.score.measure import Measure, ratio
+from chiasm.score.measure import Measure, ratio, share
 from chiasm.score.result import Item, Score
 
 _TEXT_KEYS = ("id", "caption", "question", "answer", "element_type")
@@ -36,7 +36,7 @@ def score_tifa(questions: Path | str, predictions: Path | str, missing: Literal[
     return Score("tifa", "multiple choice, exact after normalisation", values, items, _notes(items, len(truth), said))
 
 
-_TIFA, _ACCURACY = ratio("caption_right", "caption"), ratio("right", "questions")
+_TIFA, _ACCURACY = ratio("caption_right", "caption"), share("right", "questions")
 
 
 def measures(items: Sequence[Item]) -> dict[str, Measure]:

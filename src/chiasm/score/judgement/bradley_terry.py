@@ -11,7 +11,7 @@ from chiasm.errors import DataError
 from chiasm.score.bootstrap import FEWEST_IMAGES, small_sample_level, summarise
 from chiasm.score.intervals import percentile_interval, resampled_sums
 from chiasm.score.judgement.preference_files import Preference, Preferences, read_preferences
-from chiasm.score.measure import ratio
+from chiasm.score.measure import share
 from chiasm.score.result import Item, Score, Value
 
 _TOLERANCE = 1e-9
@@ -72,7 +72,7 @@ def score_preferences(source: Path | str | Sequence[Preference], replicates: int
         for i, name in enumerate(systems)
     ]
     rates = [value for name in systems for value in _win_rate(name, rows, seed)]
-    shares = summarise(items, {"left_share": ratio("left", "decided", better=None)}, seed=seed)
+    shares = summarise(items, {"left_share": share("left", "decided", better=None)}, seed=seed)
     return Score("preferences", "Bradley-Terry, ties half", (*strengths, *rates, *shares), items, notes)
 
 
@@ -88,7 +88,7 @@ def _win_rate(name: str, rows: Sequence[Preference], seed: int) -> tuple[Value, 
             won = 0.5 if row.winner is None else float(row.winner == name)
             statistics = {"games": 1.0, "won": won}
             items.append(Item(row.item, row.item, None, None, None, statistics, slices={"system": name}))
-    return summarise(items, {"win_rate": ratio("won", "games")}, ["system"], seed=seed)[1:]
+    return summarise(items, {"win_rate": share("won", "games")}, ["system"], seed=seed)[1:]
 
 
 def _strength(name: str, value: float, spread: np.ndarray, games: int, items: int) -> Value:

@@ -97,7 +97,7 @@ def measures(items: Sequence[Item]) -> dict[str, Measure]:
     """The metrics of `score_with_judge`; the judge's score is on its own scale."""
     return {
         "judge_score": ratio("score", "parsed", most=math.inf),
-        "unparsed": Measure(lambda sums: 1 - sums["parsed"] / sums["answers"], "answers", "lower"),
+        "unparsed": Measure(lambda sums: 1 - sums["parsed"] / sums["answers"], "answers", "lower", is_share=True),
     }
 
 

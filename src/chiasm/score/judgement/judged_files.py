@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,9 @@ import numpy as np
 
 from chiasm.data.chat.cache import CachedEndpoint
 from chiasm.data.chat.endpoint import Ask, Endpoint
-from chiasm.data.records import by_id
 from chiasm.errors import ConfigError, DataError
 from chiasm.score.choice.predictions import text_of
-from chiasm.score.choice.tables import table_rows
+from chiasm.score.choice.tables import rows_by_id
 from chiasm.score.judgement.calibration import calibrated_mean
 from chiasm.score.judgement.judge import PROMPT, Judged, Judging, score_with_judge
 from chiasm.score.judgement.judged_pairs import PAIR_PROMPT, JudgedPair, judge_pairs
@@ -63,7 +62,7 @@ def judge_answers_file(
             str(row.get("ability") or ""),
             str(row.get("image") or ""),
         )
-        for name, row, where in _rows(path)
+        for name, row, where in rows_by_id(path)
     ]
     people = None if labels is None else _mean_ratings(labels)
     score = score_with_judge(ask, answers, how)
@@ -91,18 +90,9 @@ def judge_pairs_file(
             row.get("description") or None,
             str(row.get("image") or ""),
         )
-        for name, row, where in _rows(path)
+        for name, row, where in rows_by_id(path)
     ]
     return judge_pairs(ask, pairs, how, systems)
-
-
-def _rows(path: Path | str) -> Iterator[tuple[str, Mapping[str, Any], str]]:
-    """Id, row, and where it is."""
-    rows = by_id(path, table_rows(path), "id", "row")
-    if not rows:
-        raise DataError(f"{path}: no row in it")
-    for name, row in rows.items():
-        yield name, row, f"{path}, id {name!r}"
 
 
 def _picture(row: Mapping[str, Any], folder: Path | str, where: str) -> Path | None:

@@ -10,7 +10,7 @@ from chiasm.errors import DataError, ParseError
 from chiasm.score.bootstrap import summarise
 from chiasm.score.judgement.judge import Judging, filled
 from chiasm.score.judgement.verdicts import parse_winner
-from chiasm.score.measure import Measure, ratio
+from chiasm.score.measure import Measure, share
 from chiasm.score.result import Item, Score
 from chiasm.types import ImageSource
 
@@ -64,9 +64,9 @@ def judge_pairs(ask: Ask, pairs: Iterable[JudgedPair], how: Judging, systems: tu
 def measures(items: Sequence[Item]) -> dict[str, Measure]:
     """The metrics of `judge_pairs`."""
     return {
-        "win_rate": ratio("won", "parsed"),
-        "position_changed": ratio("changed", "parsed", better=None),
-        "unparsed": Measure(lambda sums: 1 - sums["parsed"] / sums["pairs"], "pairs", "lower"),
+        "win_rate": share("won", "parsed"),
+        "position_changed": share("changed", "parsed", better=None),
+        "unparsed": Measure(lambda sums: 1 - sums["parsed"] / sums["pairs"], "pairs", "lower", is_share=True),
     }
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chiasm.data.json_text import keys_of
 from chiasm.data.records import id_text, place
 from chiasm.errors import DataError
 from chiasm.score.choice.tables import table_rows
@@ -35,7 +36,7 @@ def read_ratings(path: Path | str) -> list[Rating]:
         system = _id(row, "system", where) if row.get("system") else ""
         key = (_id(row, "item", where), _id(row, "rater", where), system)
         if "rating" not in row:
-            raise DataError(f"{where}: no 'rating', only {', '.join(map(repr, row))}")
+            raise DataError(f"{where}: no 'rating', only {keys_of(row)}")
         if row["rating"] in (None, ""):
             continue
         if key in found:

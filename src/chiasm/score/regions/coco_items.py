@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chiasm.score.location import location_cause, miss_cause
-from chiasm.score.measure import Measure, ratio
+from chiasm.score.measure import Measure, share
 from chiasm.score.regions.coco_files import Kind, Regions, Truth
 from chiasm.score.regions.coco_matching import SIZE_LIMITS, SIZES
 from chiasm.score.regions.coco_reasons import FOUND, IGNORED, MISLOCATED, MISSED, Reasons
@@ -77,7 +77,7 @@ def items(truth: Truth, detections: Regions, reasons: Reasons, kind: Kind) -> tu
 
 def measures(rows: Sequence[Item]) -> dict[str, Measure]:
     """Precision and recall at IoU .5 over all detections, which unlike average precision are functions of sums."""
-    return {"precision@.5": ratio(FOUND, "detections"), "recall@.5": ratio(FOUND, "objects")}
+    return {"precision@.5": share(FOUND, "detections"), "recall@.5": share(FOUND, "objects")}
 
 
 def _true(truth: Truth, boxes: list[Box], index: int) -> dict[str, Any] | None:

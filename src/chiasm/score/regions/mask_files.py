@@ -11,7 +11,7 @@ import numpy as np
 from chiasm.data.records import by_id, paired, records
 from chiasm.errors import DataError
 from chiasm.score.bootstrap import summarise
-from chiasm.score.measure import Measure, means
+from chiasm.score.measure import Measure, mean_of_ratios, means
 from chiasm.score.regions.masks import boundary_f, boundary_iou, overlap
 from chiasm.score.regions.rle import decode
 from chiasm.score.result import Item, Score
@@ -54,13 +54,7 @@ def measures(items: Sequence[Item]) -> dict[str, Measure]:
 
 def _over_categories(items: Sequence[Item]) -> Measure:
     names = sorted({item.slices["category"] for item in items})
-
-    def mean(sums: Mapping[str, np.ndarray]) -> np.ndarray:
-        shares = np.stack([sums[f"intersection: {name}"] / sums[f"union: {name}"] for name in names])
-        occurs = np.isfinite(shares)
-        return np.where(occurs, shares, 0).sum(axis=0) / occurs.sum(axis=0)
-
-    return Measure(mean, "masks")
+    return mean_of_ratios(names, "intersection", "union", "masks")
 
 
 def _item(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ import numpy as np
 from chiasm.data.records import by_id, paired, records
 from chiasm.errors import DataError
 from chiasm.score.bootstrap import summarise
-from chiasm.score.measure import Measure, ratio
+from chiasm.score.measure import Measure, mean_of_ratios, share
 from chiasm.score.regions.rle import decode
 from chiasm.score.result import Item, Score
 
@@ -94,7 +94,7 @@ def score_pointing(
     return Score("pointing", f"within {tolerance:g} pixels", values, items, notes)
 
 
-_HIT = ratio("hit", "points")
+_HIT = share("hit", "points")
 
 
 def measures(items: Sequence[Item]) -> dict[str, Measure]:
@@ -103,14 +103,8 @@ def measures(items: Sequence[Item]) -> dict[str, Measure]:
 
 
 def _over_categories(items: Sequence[Item]) -> Measure:
-    categories = sorted({item.slices["category"] for item in items})
-
-    def mean(sums: Mapping[str, np.ndarray]) -> np.ndarray:
-        shares = np.stack([sums[f"hits: {name}"] / sums[f"points: {name}"] for name in categories])
-        defined = np.isfinite(shares)
-        return np.where(defined, shares, 0).sum(axis=0) / defined.sum(axis=0)
-
-    return Measure(mean, "points")
+    names = sorted({item.slices["category"] for item in items})
+    return mean_of_ratios(names, "hits", "points", "points")
 
 
 def _item(

@@ -15,7 +15,7 @@ from chiasm.data.records import by_id, paired, records
 from chiasm.errors import DataError, ParseError
 from chiasm.score.bootstrap import summarise
 from chiasm.score.location import location_cause, size_class
-from chiasm.score.measure import Measure, ratio
+from chiasm.score.measure import Measure, ratio, share
 from chiasm.score.regions.masks import overlap
 from chiasm.score.regions.refcoco_files import UNIT_NAMES, UNITS, Expression, Unit, read_expressions
 from chiasm.score.regions.rle import decode
@@ -26,10 +26,7 @@ THRESHOLDS = (0.1, 0.3, 0.5, 0.7, 0.9)
 TEXT_KEYS = ("prediction", "answer", "text", "response")
 BoxOrder = Literal["xywh", "xyxy"]
 
-_PER_EXPRESSION: dict[str, str] = {
-    **{f"acc@{threshold}": f"iou>={threshold}" for threshold in (0.5, 0.1, 0.3, 0.7, 0.9)},
-    "mean IoU": "iou",
-}
+_ACCURACIES: dict[str, str] = {f"acc@{threshold}": f"iou>={threshold}" for threshold in (0.5, 0.1, 0.3, 0.7, 0.9)}
 
 
 def score_refcoco(
@@ -89,15 +86,14 @@ def _unit(path: Path | str, row: Mapping[str, Any]) -> Unit:
 
 def measures(items: Sequence[Item]) -> dict[str, Measure]:
     """The metrics of `score_refcoco`, for boxes or for masks."""
-    found = {name: ratio(statistic, "expressions") for name, statistic in _PER_EXPRESSION.items()}
+    found = {name: share(statistic, "expressions") for name, statistic in _ACCURACIES.items()}
     if any("union" in item.statistics for item in items):
-        del found["mean IoU"]
         found["mIoU"] = ratio("iou", "expressions")
         found["cIoU"] = Measure(lambda sums: sums["intersection"] / sums["union"], "expressions")
     else:
-        found["mean GIoU"] = ratio("giou", "expressions")
-        found["centre hit"] = ratio("centre", "expressions")
-    found["unparsed"] = ratio("unparsed", "expressions", better=None)
+        found |= {"mean IoU": ratio("iou", "expressions"), "mean GIoU": ratio("giou", "expressions")}
+        found["centre hit"] = share("centre", "expressions")
+    found["unparsed"] = share("unparsed", "expressions", better=None)
     return found
 
 
@@ -112,7 +108,7 @@ def _whole_pictures(truth: Sequence[Expression]) -> tuple[Value, ...]:
             len(statistics),
             method="baseline",
         )
-        for name, statistic in _PER_EXPRESSION.items()
+        for name, statistic in (_ACCURACIES | {"mean IoU": "iou"}).items()
     )
 
 

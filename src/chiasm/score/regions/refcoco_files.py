@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from chiasm.data.boxes import Size
+from chiasm.data.json_text import reason
 from chiasm.data.records import id_text, read_json
 from chiasm.errors import DataError
 from chiasm.types import Box
@@ -139,6 +140,6 @@ def _read_pickle(path: Path) -> Any:
     except DataError as error:
         raise DataError(f"{path}: {error}; convert it to JSON") from None
     except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from None
+        raise DataError(f"{path}: {reason(error)}") from None
     except Exception as error:  # a damaged pickle raises nearly anything
         raise DataError(f"{path}: not a readable pickle ({type(error).__name__}: {error})") from None

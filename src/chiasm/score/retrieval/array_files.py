@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from chiasm.data.json_text import reason
 from chiasm.data.records import id_text, read_json
 from chiasm.errors import DataError
 from chiasm.score.retrieval.cross_modal import pairs_of_captions
@@ -19,7 +20,7 @@ def read_matrix(path: Path | str) -> np.ndarray:
     try:
         matrix = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}") from None
+        raise DataError(f"{path}: {reason(error)}") from None
     except (ValueError, EOFError) as error:
         raise DataError(f"{path}: not a .npy file of numbers ({error})") from None
     if not isinstance(matrix, np.ndarray) or matrix.ndim != 2 or not np.issubdtype(matrix.dtype, np.floating):

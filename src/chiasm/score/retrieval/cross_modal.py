@@ -10,7 +10,7 @@ import numpy as np
 
 from chiasm.errors import ConfigError, DataError
 from chiasm.score.bootstrap import summarise
-from chiasm.score.measure import Measure, ratio
+from chiasm.score.measure import Measure, ratio, share
 from chiasm.score.result import Item, Score, Value
 from chiasm.score.retrieval.ranks import ranks_in_columns, ranks_in_rows
 
@@ -155,7 +155,7 @@ def _names(cutoffs: Sequence[int]) -> list[str]:
 def measures(items: Sequence[Item]) -> dict[str, Measure]:
     """The metrics of both directions."""
     names = dict.fromkeys(name for item in items for name in item.statistics if not name.endswith(".queries"))
-    return {name: ratio(name, f"{name.split('.')[0]}.queries") for name in names}
+    return {name: (share if ".hit@" in name else ratio)(name, f"{name.split('.')[0]}.queries") for name in names}
 
 
 def _baselines(

@@ -11,7 +11,7 @@ import numpy as np
 from chiasm.data.records import by_id, paired, records
 from chiasm.errors import ConfigError, DataError
 from chiasm.score.bootstrap import summarise
-from chiasm.score.measure import Measure, means
+from chiasm.score.measure import Measure, ratio, share
 from chiasm.score.result import Item, Score
 from chiasm.score.retrieval.measures import (
     area_under_precision_recall,
@@ -121,7 +121,8 @@ def _score(items: Sequence[Item], notes: list[str]) -> Score:
 
 def measures(items: Sequence[Item]) -> dict[str, Measure]:
     """The metrics of `score_run` and `score_relevance`."""
-    return means((name for name in items[0].statistics if name != "queries"), "queries")
+    names = (name for name in items[0].statistics if name != "queries")
+    return {name: (share if name.startswith("hit@") else ratio)(name, "queries") for name in names}
 
 
 def _gains(values: object, where: str) -> np.ndarray:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from chiasm.data.json_text import reason
 from chiasm.data.records import read_json
 from chiasm.errors import DataError
 
@@ -36,7 +37,7 @@ def _read(path: Path | str, columns: int, value_column: int, layout: str) -> Tab
         with open(path, "rb") as file:
             is_json = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
     except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from None
+        raise DataError(f"{path}: {reason(error)}") from None
     entries = _json_entries(path) if is_json else _line_entries(path, columns, value_column, layout)
     table: Table = {}
     for where, query, document, value in entries:

@@ -14,7 +14,7 @@ import numpy as np
 from chiasm.data.records import layout_of, records
 from chiasm.errors import ConfigError, DataError
 from chiasm.score.bootstrap import summarise
-from chiasm.score.measure import Measure, ratio
+from chiasm.score.measure import Measure, share
 from chiasm.score.result import Item, Score
 from chiasm.score.robustness.rank_correlation import correlation_value, kendall, spearman
 from chiasm.score.vqa.accuracy import score_vqa
@@ -50,10 +50,10 @@ def score_human_answers(
         raise DataError(f"{annotations}: no question has two answers, so nobody can be compared with the others")
     judge = Judge(dialect)
     items = tuple(_item(question, judge) for question in usable)
-    measures = {"human": ratio("human", "questions"), "agreement": ratio("agreement", "questions")}
+    measures = {"human": share("human", "questions"), "agreement": share("agreement", "questions")}
     if predictions is not None:
         items = _with_model(items, score_vqa(annotations, predictions, questions, dialect))
-        measures["model"] = ratio("model", "questions")
+        measures["model"] = share("model", "questions")
         measures["model_minus_human"] = Measure(
             lambda sums: (sums["model"] - sums["human"]) / sums["questions"], "questions"
         )

@@ -10,7 +10,7 @@ import numpy as np
 from chiasm.errors import ConfigError, DataError
 from chiasm.score.answers import normalise
 from chiasm.score.bootstrap import NO_INTERVAL, NO_VARIATION, summarise
-from chiasm.score.measure import Measure, ratio
+from chiasm.score.measure import Measure, share
 from chiasm.score.paired_tests import holm
 from chiasm.score.pairs import Gap, Pair
 from chiasm.score.result import Item, Score, Value
@@ -73,9 +73,9 @@ def score_robustness(
 
 
 _SHARES: Mapping[str, Measure] = {
-    "flip_rate": ratio("flipped", "answered", "lower"),
-    "lost": ratio("lost", "scored", "lower"),
-    "gained": ratio("gained", "scored"),
+    "flip_rate": share("flipped", "answered", "lower"),
+    "lost": share("lost", "scored", "lower"),
+    "gained": share("gained", "scored"),
 }
 
 

@@ -11,7 +11,7 @@ from chiasm.errors import ConfigError
 from chiasm.score.answers import normalise
 from chiasm.score.baselines import beside_blind, majority_values
 from chiasm.score.bootstrap import summarise
-from chiasm.score.measure import Measure, ratio
+from chiasm.score.measure import Measure, share
 from chiasm.score.result import Item, Score, Value
 from chiasm.score.vqa.annotations import Annotation, read_annotations
 from chiasm.score.vqa.answers_file import Missing, answers_of
@@ -43,12 +43,7 @@ def score_vqa(
     """
     if dialect not in DIALECTS:
         raise ConfigError(f"unknown VQA dialect {dialect!r}; there are {', '.join(DIALECTS)}")
-    truth, predictions, note = _read(annotations, results, questions, missing)
-    score = _score(truth, predictions, dialect, note, replicates)
-    if blind is None:
-        return score
-    without = score_vqa(annotations, blind, questions, dialect, missing, replicates)
-    return beside_blind(score, without, measures(score.items), _type_keys(score.items), replicates)
+    return _scores([dialect], annotations, results, questions, missing, replicates, blind)[dialect]
 
 
 def score_vqa_in_every_dialect(
@@ -57,10 +52,10 @@ def score_vqa_in_every_dialect(
     questions: Path | str | None = None,
     missing: Missing = "error",
     replicates: int = 2000,
+    blind: Path | str | None = None,
 ) -> dict[Dialect, Score]:
     """`score_vqa` in all dialects, from one reading of the files: how much of a number is its scorer."""
-    truth, predictions, note = _read(annotations, results, questions, missing)
-    return {dialect: _score(truth, predictions, dialect, note, replicates) for dialect in DIALECTS}
+    return _scores(DIALECTS, annotations, results, questions, missing, replicates, blind)
 
 
 def judge_all(truth: Sequence[Annotation], predictions: Mapping[str, str], dialect: Dialect) -> list[Verdict | None]:
@@ -76,20 +71,46 @@ def _verdicts(truth: Sequence[Annotation], predictions: Mapping[str, str], judge
     return verdicts
 
 
-def _read(
-    annotations: Path | str, results: Path | str, questions: Path | str | None, missing: Missing
-) -> tuple[list[Annotation], dict[str, str], str | None]:
+def _scores(
+    dialects: Sequence[Dialect],
+    annotations: Path | str,
+    results: Path | str,
+    questions: Path | str | None,
+    missing: Missing,
+    replicates: int,
+    blind: Path | str | None,
+) -> dict[Dialect, Score]:
     truth = read_annotations(annotations, questions)
+    said = _read(truth, annotations, results, missing)
+    scores = {dialect: _score(truth, *said, dialect, replicates) for dialect in dialects}
+    if blind is None:
+        return scores
+    said = _read(truth, annotations, blind, missing)
+    return {
+        dialect: beside_blind(
+            score,
+            _score(truth, *said, dialect, replicates),
+            measures(score.items),
+            _type_keys(score.items),
+            replicates,
+        )
+        for dialect, score in scores.items()
+    }
+
+
+def _read(
+    truth: Sequence[Annotation], annotations: Path | str, results: Path | str, missing: Missing
+) -> tuple[dict[str, str], str | None]:
     rows = list(records(results))
     if named_by_image(rows, truth):
         rows = with_question_ids(results, rows, truth)
     predictions = by_question(answers_of(results, rows), truth)
     paired([question.id for question in truth], predictions, annotations, results, missing)
-    return truth, predictions, ocr_note(rows)
+    return predictions, ocr_note(rows)
 
 
 def _score(
-    truth: Sequence[Annotation], predictions: Mapping[str, str], dialect: Dialect, note: str | None, replicates: int
+    truth: Sequence[Annotation], predictions: Mapping[str, str], note: str | None, dialect: Dialect, replicates: int
 ) -> Score:
     light, judge = Cached(normalise), Judge(dialect)
     verdicts = _verdicts(truth, predictions, judge)
@@ -136,9 +157,9 @@ def _majority(
 
 def measures(items: Sequence[Item]) -> dict[str, Measure]:
     """The metrics of `score_vqa`."""
-    found = {"accuracy": ratio("score", "questions")}
+    found = {"accuracy": share("score", "questions")}
     if any("score_with_answer_ids" in item.statistics for item in items):
-        found["accuracy_with_answer_ids"] = ratio("score_with_answer_ids", "questions")
+        found["accuracy_with_answer_ids"] = share("score_with_answer_ids", "questions")
     return found
 
 

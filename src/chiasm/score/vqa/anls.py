@@ -9,7 +9,7 @@ from chiasm.data.records import paired
 from chiasm.errors import DataError
 from chiasm.score.baselines import majority_values
 from chiasm.score.bootstrap import summarise
-from chiasm.score.measure import Measure, means
+from chiasm.score.measure import Measure, means, share
 from chiasm.score.result import Item, Score
 from chiasm.score.vqa.answers_file import Missing, read_answers
 from chiasm.score.vqa.entries import question_rows
@@ -68,7 +68,7 @@ def score_anls(
 
 def measures(items: Sequence[Item]) -> dict[str, Measure]:
     """The metrics of `score_anls`."""
-    return means(("anls", "anls_paper", "exact"), "questions")
+    return {**means(("anls", "anls_paper"), "questions"), "exact": share("exact", "questions")}
 
 
 def _item(name: str, row: dict, said: str | None, path: Path | str) -> Item:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chiasm.data.json_text import keys_of
 from chiasm.errors import DataError
 from chiasm.score.vqa.entries import question_rows
 
@@ -59,7 +60,9 @@ def _same_questions(path: Path | str, rows: Iterable[str], questions_path: Path 
 
 
 def _annotation(path: Path | str, name: str, row: dict[str, Any], asked: dict[str, Any]) -> Annotation:
-    people = row.get("answers")
+    if "answers" not in row:
+        raise DataError(f"{path}: question {name!r} has no 'answers' of people, only {keys_of(row)}; a prediction?")
+    people = row["answers"]
     if not isinstance(people, list) or not people:
         raise DataError(f"{path}: question {name!r} needs a list of 'answers', found {people!r:.60}")
     answers = []
@@ -81,7 +84,7 @@ def _annotation(path: Path | str, name: str, row: dict[str, Any], asked: dict[st
 
 def _told_apart(people: list[Any]) -> bool:
     """Whether every answer has an id of its own. Bare texts, which have no record to compare, are told by position."""
-    if not all(isinstance(person, dict) for person in people):
+    if set(map(type, people)) != {dict}:
         return True
     ids = [person.get("answer_id") for person in people]
     return None not in ids and len(set(ids)) == len(ids)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from chiasm.data.json_text import keys_of
 from chiasm.data.records import by_id, paired, place, records
 from chiasm.errors import DataError
 from chiasm.score.vqa.entries import first_byte, read_text
@@ -51,7 +52,10 @@ def read_answers_to(
     by order. A file that is not JSON is read as one answer a line, in order.
     """
     if first_byte(path) not in (b"[", b"{"):
-        lines = read_text(path).removesuffix("\n").split("\n")
+        text = read_text(path)
+        if not text.strip():
+            raise DataError(f"{path} is empty; expected an answer a line, or JSON")
+        lines = text.removesuffix("\n").split("\n")
         return _in_order(path, [line.removesuffix("\r") for line in lines], questions)
     rows = list(records(path))
     if not rows:
@@ -100,9 +104,7 @@ def _key(path: Path | str, first: tuple[int, dict[str, Any]], keys: tuple[str, .
     for key in keys:
         if key in row:
             return key
-    raise DataError(
-        f"{place(path, number)}: no {what} under {', '.join(map(repr, keys))}, only {', '.join(map(repr, row))}"
-    )
+    raise DataError(f"{place(path, number)}: no {what} under {', '.join(map(repr, keys))}, only {keys_of(row)}")
 
 
 def _text(path: Path | str, number: int, row: dict[str, Any], key: str, name: str) -> str:

@@ -11,8 +11,8 @@ import numpy as np
 from chiasm.data.records import place, records
 from chiasm.errors import ConfigError, DataError
 from chiasm.score.baselines import majority_values
-from chiasm.score.bootstrap import Metric, summarise
-from chiasm.score.measure import Measure, ratio
+from chiasm.score.bootstrap import summarise
+from chiasm.score.measure import Measure, Metric, share
 from chiasm.score.result import Item, Score
 from chiasm.score.vqa.answers_file import Missing, numbered, read_answers_to
 from chiasm.score.vqa.questions import problem_of, unanswered
@@ -84,7 +84,7 @@ def measures(items: Sequence[Item]) -> dict[str, Measure]:
 
 
 def _accuracies() -> dict[str, Measure]:
-    return {f"relaxed_accuracy.{rule}": ratio(rule, "questions") for rule in RULES}
+    return {f"relaxed_accuracy.{rule}": share(rule, "questions") for rule in RULES}
 
 
 def _means_of_parts(items: Sequence[Item]) -> dict[str, Measure]:

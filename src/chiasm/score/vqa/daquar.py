@@ -12,7 +12,7 @@ from pathlib import Path
 from chiasm.errors import DataError
 from chiasm.score.baselines import majority_values
 from chiasm.score.bootstrap import summarise
-from chiasm.score.measure import Measure, means
+from chiasm.score.measure import Measure, means, share
 from chiasm.score.result import Item, Score, Value
 from chiasm.score.vqa.answers_file import Missing, numbered, read_answers_to
 from chiasm.score.vqa.entries import read_text
@@ -113,7 +113,8 @@ def score_daquar(
 
 def measures(items: Sequence[Item]) -> dict[str, Measure]:
     """The metrics of `score_daquar`: WUPS only where there was a WordNet."""
-    return means((name for name in items[0].statistics if name != "questions"), "questions")
+    wups = (name for name in items[0].statistics if name.startswith("wups"))
+    return {"accuracy": share("accuracy", "questions"), **means(wups, "questions")}
 
 
 def _item(name: str, triple: Triple, answer: str | None, likenesses: dict[str, Likeness]) -> Item:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from chiasm.data.json_text import reason
 from chiasm.data.records import by_id, records
 from chiasm.errors import DataError
 
@@ -31,7 +32,7 @@ def first_byte(path: Path | str) -> bytes:
         with open(path, "rb") as file:
             return file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from None
+        raise DataError(f"{path}: {reason(error)}") from None
 
 
 def read_text(path: Path | str) -> str:
@@ -39,6 +40,6 @@ def read_text(path: Path | str) -> str:
     try:
         return Path(path).read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from None
+        raise DataError(f"{path}: {reason(error)}") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text (byte {error.start}); save the file as UTF-8") from None

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from chiasm.data.json_text import shortened
 from chiasm.data.records import paired, read_json
 from chiasm.errors import ConfigError, DataError
-from chiasm.score.baselines import majority_values
+from chiasm.score.baselines import beside_blind, majority_values
 from chiasm.score.bootstrap import summarise
-from chiasm.score.measure import Measure, ratio
+from chiasm.score.measure import Measure, ratio, share
 from chiasm.score.result import Item, Score
 from chiasm.score.vqa.answers_file import Missing, read_answers
 from chiasm.score.vqa.gqa_distribution import distribution
@@ -59,6 +60,7 @@ def score_gqa(
     dialect: Dialect = "official",
     missing: Missing = "error",
     replicates: int = 2000,
+    blind: Path | str | None = None,
 ) -> Score:
     """GQA's measures over the balanced questions, all in [0, 1] but ``distribution``.
 
@@ -69,7 +71,8 @@ def score_gqa(
     * ``distribution``: chi-square distance between predicted and true answers within groups, lower is better.
 
     `questions` is GQA's dict by id, `predictions` a list of ``{questionId, prediction}``. Grounding needs attention
-    maps and is left out. Raises DataError for files that do not fit, and ConfigError for an unknown dialect.
+    maps and is left out. `blind` are the predictions of the same model without the pictures, for what `beside_blind`
+    says. Raises DataError for files that do not fit, and ConfigError for an unknown dialect.
     """
     if dialect not in DIALECTS:
         raise ConfigError(f"unknown GQA dialect {dialect!r}; there are {', '.join(DIALECTS)}")
@@ -116,10 +119,14 @@ def score_gqa(
         [parsed.get(name) for name in balanced],
         [item.image for item in items],
     )
-    return Score("gqa", dialect, (*values, distance), tuple(items), (*notes, *unanswered(items)))
+    score = Score("gqa", dialect, (*values, distance), tuple(items), (*notes, *unanswered(items)))
+    if blind is None:
+        return score
+    without = score_gqa(questions, blind, None, dialect, missing, replicates)
+    return beside_blind(score, without, {"accuracy": _ACCURACY}, _SLICES, replicates)
 
 
-_ACCURACY = ratio("right", "questions")
+_ACCURACY = share("right", "questions")
 _SLICES = ("structural_type", "semantic_type", "words", "steps")
 
 
@@ -128,10 +135,10 @@ def measures(items: Sequence[Item]) -> dict[str, Measure]:
     known = {name for item in items for name in item.statistics}
     found = {
         "accuracy": _ACCURACY,
-        "binary": ratio("binary_right", "binary"),
-        "open": ratio("open_right", "open"),
-        "validity": ratio("valid", "questions"),
-        "plausibility": ratio("plausible", "questions"),
+        "binary": share("binary_right", "binary"),
+        "open": share("open_right", "open"),
+        "validity": share("valid", "questions"),
+        "plausibility": share("plausible", "questions"),
         "consistency": ratio("consistency", "entailing"),
     }
     needs = {"validity": "valid", "plausibility": "plausible", "consistency": "entailing"}
@@ -182,7 +189,7 @@ def _item(
 def _read_questions(path: Path | str) -> dict[str, dict[str, Any]]:
     content = read_json(path, unique_keys=True)
     if not isinstance(content, dict) or not content:
-        raise DataError(f"{path}: expected GQA's questions, an object by question id, found {type(content).__name__}")
+        raise DataError(f"{path}: expected GQA's questions, an object by question id, found {shortened(content)}")
     for name, question in content.items():
         if not isinstance(question, dict) or not isinstance(question.get("answer"), str):
             raise DataError(f"{path}: question {name!r} has no 'answer' text; scoring needs a split with answers")

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
 from functools import cache
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from chiasm.score.vqa import normalise
 from chiasm.score.vqa.normalise import Cached
@@ -33,8 +32,7 @@ _NORMALISERS: dict[Dialect, Callable[[str], str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """`parsed` is the prediction as it was compared, `matches` how many people gave it, `score` in [0, 1].
     `score_with_ids` is what `score` would be if every answer had an id of its own. `raw` says that nothing was
     normalised."""

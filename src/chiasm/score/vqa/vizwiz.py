@@ -14,7 +14,7 @@ from chiasm.data.records import by_id, paired, records
 from chiasm.errors import DataError
 from chiasm.score.bootstrap import small_sample_level, summarise
 from chiasm.score.intervals import BOOTSTRAP, percentile_interval
-from chiasm.score.measure import Measure, ratio
+from chiasm.score.measure import Measure, share
 from chiasm.score.result import Item, Score, Value
 from chiasm.score.vqa.accuracy import score_vqa
 from chiasm.score.vqa.annotations import read_annotations
@@ -32,6 +32,7 @@ def score_vizwiz(
     answerability: Path | str | None = None,
     missing: Missing = "error",
     replicates: int = 2000,
+    blind: Path | str | None = None,
 ) -> Score:
     """``accuracy`` by the challenge's rule (dialect "vizwiz"), overall and by answer type, and, of telling unanswerable
     questions: ``unanswerable.f1``, ``.precision``, ``.recall`` and ``.ap``, the average precision, all in [0, 1].
@@ -40,9 +41,10 @@ def score_vizwiz(
     without ``answerable``, a question of the type "unanswerable" is not. `results` are ``[{image, answer}]``. How
     answerable the model finds each question, in [0, 1], stands under ``answerable`` in `answerability`, or in
     `results`; without either, an answer that says "unanswerable" counts as 0 and any other as 1, and there is no
-    average precision. Below .5 is a call of unanswerable. Raises DataError for files that do not fit.
+    average precision. Below .5 is a call of unanswerable. `blind` are the answers of the same model without the
+    pictures, for what `beside_blind` says of the accuracy. Raises DataError for files that do not fit.
     """
-    score = score_vqa(annotations, results, None, "vizwiz", missing, replicates)
+    score = score_vqa(annotations, results, None, "vizwiz", missing, replicates, blind)
     truth = _unanswerable(annotations)
     given = by_question(_answerable(answerability or results, answerability is not None), read_annotations(annotations))
     if given:
@@ -63,14 +65,14 @@ def score_vizwiz(
 
 _TELLING = {
     "unanswerable.f1": Measure(lambda sums: 2 * sums["found"] / (sums["called"] + sums["true"]), "questions"),
-    "unanswerable.precision": ratio("found", "called"),
-    "unanswerable.recall": ratio("found", "true"),
+    "unanswerable.precision": share("found", "called"),
+    "unanswerable.recall": share("found", "true"),
 }
 
 
 def measures(items: Sequence[Item]) -> dict[str, Measure]:
     """The metrics of `score_vizwiz` that are functions of sums; the average precision is not."""
-    return {"accuracy": ratio("score", "questions"), **_TELLING}
+    return {"accuracy": share("score", "questions"), **_TELLING}
 
 
 def average_precision(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
