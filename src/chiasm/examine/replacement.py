@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from chiasm.data.images import open_image
 from chiasm.errors import DataError
 from chiasm.examine.diagnosis.asked import Asked, ask
+from chiasm.models.features import Features
 from chiasm.models.protocol import VisionLanguageModel
 from chiasm.models.replacement import Replacement
 from chiasm.probe.clusters import BOOTSTRAP, numbered
@@ -48,7 +50,7 @@ def compare_replacement(
     answers.right     share of questions answered rightly (`score.answers.normalise`)
     answers.logprob   of the right answers, in nats an answer
     captions.logprob  of each picture's first caption, in nats a caption
-    match.r2          share of the variance of the original's E_post
+    match.r2          share of the variance of the original's E_post around the first batch's mean token
     match.cosine      mean cosine to its tokens
 
     What the dataset or the model has no texts for is left out. `advance` is called three times for each picture with
@@ -106,19 +108,28 @@ def _features(
                 values = speaker.logprob(features.select(told), [[prompt]] * len(told), texts)
                 captions.setdefault(name, []).extend(value for (value,) in values)
             if features.grids == own.grids:
-                rows.setdefault(name, []).extend(
-                    (float((a - b).square().sum()), float((b - mean).square().sum()),
-                     float(torch.nn.functional.cosine_similarity(a, b, dim=1).mean()))
-                    for a, b in zip(features.split(), own.split(), strict=True)
-                )  # fmt: skip
+                rows.setdefault(name, []).extend(_likeness(features, own, mean))
         advance(len(some))
-    match: dict[str, Columns] = {"r2": {}, "cosine": {}}
-    for name, columns in rows.items():
-        error, energy, cosine = np.array(columns).T
-        match["r2"] |= {name: (energy - error, energy)}  # type: ignore[operator]
-        match["cosine"] |= {name: (cosine, np.ones(len(cosine)))}  # type: ignore[operator]
+    # Another picture's tokens may be on another grid, and then there is nothing to compare.
+    columns = {name: np.array(found).T for name, found in rows.items() if len(found) == len(examples)}
+    match = {
+        "r2": {name: (energy - error, energy) for name, (error, energy, _) in columns.items()},
+        "cosine": _means({name: cosine for name, (_, _, cosine) in columns.items()}),
+    }
     ids = np.array([example.id for example in examples], dtype=object)
     return {name: np.array(values) for name, values in captions.items()}, match, ids
+
+
+def _likeness(features: Features, own: Features, mean: Tensor) -> list[tuple[float, float, float]]:
+    """Of each picture: squared difference to the own tokens, their squared distance from `mean`, and mean cosine."""
+    return [
+        (
+            float((a - b).square().sum()),
+            float((b - mean).square().sum()),
+            float(torch.nn.functional.cosine_similarity(a, b, dim=1).mean()),
+        )
+        for a, b in zip(features.split(), own.split(), strict=True)
+    ]
 
 
 def _means(columns: Mapping[str, np.ndarray]) -> Columns:
@@ -130,11 +141,9 @@ def _measurement(name: str, site: str, of: Columns, pictures: np.ndarray, unit: 
 
     def spread(case: str) -> tuple[float, float | None, float | None]:
         part, whole = of[case]
-        return (
-            share_interval(part, cluster, seed)
-            if name == "answers.right"
-            else ratio_interval(part, whole, cluster, seed)
-        )
+        if name == "answers.right":
+            return share_interval(part, cluster, seed)
+        return ratio_interval(part, whole, cluster, seed)
 
     value, low, high = spread(TRAINED)
     known = {kind: Yardstick(*spread(case), method) for kind, (case, method) in _KNOWN.items() if case in of}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
@@ -13,16 +12,14 @@ from typing import Any
 
 import numpy as np
 
-import chiasm
-from chiasm.errors import RunError
 from chiasm.examine.diagnosis.asked import Asked, Captures, Said, ask, look, swapped
 from chiasm.examine.diagnosis.decoder_states import decoder_states
+from chiasm.examine.diagnosis.folder import ITEMS, SUMMARY, begin, kept, write
 from chiasm.examine.diagnosis.stages import Diagnosis, Readings, diagnose_readings
 from chiasm.models.protocol import VisionLanguageModel
 from chiasm.probe.question_readout import Ensemble, Lessons, Projection, Recipe, answer_classes, fit_readouts
 
 SITES, REFERENCE = ("encoder", "connector"), "reference"
-MANIFEST, ITEMS, SUMMARY = "manifest.json", "items.jsonl", "diagnosis.json"
 Advance = Callable[[int], None]
 Source = Callable[[Asked, dict[str, Projection], Advance], Lessons]
 Steps = Callable[[str, int], AbstractContextManager[Advance]]
@@ -76,13 +73,13 @@ def diagnose(
     another diagnosis, DataError where there is nothing to learn from.
     """
     if folder is not None:
-        _begin(folder, identity or {})
-    said = _kept(folder, "answers", lambda: _asked(model, asked, plan, steps), _said_from)
+        begin(folder, identity or {})
+    said = kept(folder, "answers", lambda: _asked(model, asked, plan, steps), _said_from)
     hits = {} if known is None else known
     sources = _sources(model, plan)
     for site, source in sources.items():
         if site not in hits:
-            hits[site] = _kept(folder, f"hits-{site}", partial(_read, source, site, asked, plan, steps), _hits_from)
+            hits[site] = kept(folder, f"hits-{site}", partial(_read, source, site, asked, plan, steps), _hits_from)
     order = [site for site in sources if site != REFERENCE]
     everyone = np.logical_and.reduce([hits[site].learnable for site in hits])
     readings = _readings(asked, said, hits, order, everyone)
@@ -183,35 +180,6 @@ def _readings(asked: Asked, said: Said, hits: Mapping[str, Hits], order: Sequenc
     )
 
 
-def _begin(folder: Path, identity: Mapping[str, Any]) -> None:
-    manifest = {"format": 1, "kind": "diagnosis", "chiasm": chiasm.__version__, **identity}
-    manifest = json.loads(json.dumps(manifest))
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / MANIFEST
-    if path.exists():
-        old = json.loads(path.read_text("utf-8"))
-        different = sorted(key for key in old.keys() | manifest.keys() if old.get(key) != manifest.get(key))
-        if different:
-            raise RunError(f"{folder} holds another diagnosis (other {', '.join(different)}); name another folder")
-    elif any(folder.iterdir()):
-        raise RunError(f"{folder} holds something else; name an empty folder for the diagnosis")
-    else:
-        _write(path, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
-
-
-def _kept(folder: Path | None, name: str, make: Callable[[], Any], read: Callable[[Mapping[str, Any]], Any]) -> Any:
-    """A finished step from its file, or made now and kept."""
-    if folder is None:
-        return make()
-    path = folder / f"{name}.json"
-    if path.exists():
-        return read(json.loads(path.read_text("utf-8")))
-    made = make()
-    columns = {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in vars(made).items()}
-    _write(path, json.dumps(columns))
-    return made
-
-
 def _said_from(columns: Mapping[str, Any]) -> Said:
     return Said(columns["text"], *(np.array(columns[key]) for key in ("right", "blind", "logprob", "logprob_blind")))
 
@@ -237,15 +205,9 @@ def _finish(folder: Path, asked: Asked, said: Said, readings: Readings, found: D
             line["verdict"] = found.verdict[row]
             line["probability"] = [round(float(p), 3) for p in found.probability[row]]
         lines.append(json.dumps(line, ensure_ascii=False))
-    _write(folder / ITEMS, "\n".join(lines) + "\n")
+    write(folder / ITEMS, "\n".join(lines) + "\n")
     summary = {
         "questions": len(chosen), "left_out": int((~chosen).sum()), "sites": list(readings.sites),
         "kinds": [asdict(kind) for kind in found.kinds],
     }  # fmt: skip
-    _write(folder / SUMMARY, json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
-
-
-def _write(path: Path, text: str) -> None:
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    unfinished.write_text(text, "utf-8")
-    os.replace(unfinished, path)
+    write(folder / SUMMARY, json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
