@@ -11,7 +11,6 @@ import numpy as np
 import torch
 
 from chiasm.errors import DataError
-from chiasm.models.nn.linear import inner_products
 
 
 def effective_rank(energies: np.ndarray) -> float:
@@ -70,25 +69,21 @@ def token_energies(tokens: np.ndarray, centred: bool = True) -> np.ndarray:
     """
     if not np.isfinite(tokens).all():
         raise DataError("a token holds NaN or infinity; extract the image's features again")
-    x = tokens.astype(np.float64)
-    if centred:
-        x -= x.mean(axis=0)
-    if len(x) > x.shape[1]:
-        x = x.T
-    # NumPy sees that this product is symmetric and computes only half of it; torch doesn't.
-    return np.maximum(np.linalg.eigvalsh(x @ x.T), 0)[::-1]
+    return gram_energies(torch.from_numpy(np.asarray(tokens)), centred).numpy()
 
 
 def gram_energies(tokens: torch.Tensor, centred: bool = True) -> torch.Tensor:
-    """The same for token matrices (pictures, T, d) on any device, without the check: (pictures, min(T, d)) float64.
-    The Gram matrix is made in the tokens' precision: from fp32, energies are good to 1e-7 of the largest."""
-    x = tokens
+    """The same for token matrices (..., T, d) on any device, without the check: (..., min(T, d)) float64."""
+    x = tokens.double()
     if centred:
-        x = tokens - tokens.mean(-2, keepdim=True, dtype=torch.float64).to(tokens.dtype)
+        x = x - x.mean(-2, keepdim=True)
     if x.shape[-2] > x.shape[-1]:
         x = x.mT
-    gram = torch.stack([inner_products(matrix, matrix) for matrix in x])
-    return torch.linalg.eigvalsh(gram.double()).clamp(min=0).flip(-1)
+    if x.device.type != "cpu":
+        return torch.linalg.eigvalsh(x @ x.mT).clamp(min=0).flip(-1)
+    # NumPy sees that the product is symmetric and computes only half of it; torch doesn't.
+    energies = np.linalg.eigvalsh(x.numpy() @ x.mT.numpy())
+    return torch.from_numpy(np.maximum(energies, 0)[..., ::-1].copy())
 
 
 class RunningCovariance:
