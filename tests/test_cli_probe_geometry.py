@@ -1,6 +1,7 @@
 """`chiasm probe geometry` and `spectrum`, and what they are made of: stores held against plain loops."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -103,20 +104,41 @@ def test_a_site_that_repeats_the_one_before_is_left_out(store: FeatureStore, mon
 
 
 def test_a_model_and_a_dataset_are_extracted_first(tmp_path: Path) -> None:
-    said = run("spectrum", "chiasm-tiny", "scenes:test", "-n", 8, "-o", tmp_path)
+    said = run("spectrum", "chiasm-tiny", "scenes:test", "--sites", "encoder.1,encoder", "-n", 8, "-o", tmp_path)
     assert "effective_rank" in said
-    assert len(FeatureStore.open(tmp_path / "features")) == 8
+    made = FeatureStore.open(tmp_path / "features")
+    assert len(made) == 8
+    assert made.sites == ("encoder.1", "encoder")
 
 
 def test_what_can_not_be_measured_is_said(folder: Path, tmp_path: Path) -> None:
     assert "no feature store" in refused("geometry", tmp_path)
     assert "--out" in refused("geometry", "chiasm-tiny", "scenes:test")
     assert "no site 'conector'" in refused("geometry", folder, "--sites", "conector")
+    assert "alone can't be compared" in refused("geometry", folder, "--sites", "encoder")
     assert "whole numbers" in refused("geometry", folder, "--k", "5,x")
     assert "lower k" in refused("geometry", folder, "--k", PICTURES, "--no-control")
     assert "is a store" in refused("spectrum", folder, "-n", 10)
     assert "run the command for each" in refused("spectrum", folder, folder)
     assert "cluster by picture" in refused("geometry", folder, "--clusters", "folder", "--k", "5", "--no-control")
+
+
+def test_without_its_model_and_pictures_a_store_is_measured_without_control_and_gallery(
+    folder: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["model"] = "nowhere/to-be-found"
+    manifest["identity"]["pictures"]["name"] = "scenes:gone"
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    arguments = ["probe", "geometry", str(copy), "--k", "5", "-o", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert "no control: " in result.stderr
+    assert "no gallery of neighbours: " in result.stderr
+    assert (tmp_path / "out" / "geometry.json").is_file()
+    assert not (tmp_path / "out" / "neighbours.json").exists()
 
 
 def test_the_preset_needs_a_hundred_neighbours(folder: Path) -> None:
@@ -125,16 +147,11 @@ def test_the_preset_needs_a_hundred_neighbours(folder: Path) -> None:
     assert {one["name"] for one in found} >= {"normalised_effective_rank", "cosine_mean", "top10_energy"}
 
 
-@pytest.mark.parametrize("pooling", ["mean", "max"])
-def test_halves_are_every_other_sampled_token(store: FeatureStore, pooling: str) -> None:
-    sample = store.reservoir("encoder")
-    pair = halves(store, "encoder", pooling)  # type: ignore[arg-type]
+def test_halves_are_of_means_alone(store: FeatureStore) -> None:
+    pair = halves(store, "encoder", "mean")
     assert pair is not None
-    for start, half in enumerate(pair):
-        for picture in range(PICTURES):
-            tokens = sample.tokens[sample.pictures == picture][start::2]
-            wanted = tokens.mean(axis=0) if pooling == "mean" else tokens.max(axis=0)
-            assert half.vectors[picture] == pytest.approx(wanted, rel=1e-5, abs=1e-6)
+    assert (pair[0].vectors + pair[1].vectors) / 2 == pytest.approx(store.pooled("encoder"), rel=1e-4, abs=1e-5)
+    assert halves(store, "encoder", "max") is None
 
 
 def test_the_untrained_space_is_the_model_with_random_connector_weights(store: FeatureStore) -> None:

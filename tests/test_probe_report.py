@@ -246,8 +246,7 @@ def test_a_diagnosis_has_a_bar_for_each_kind_with_wrong_answers(tmp_path: Path) 
     assert "all (4)" in words
     assert not any(word.startswith("size") for word in words)
     assert sentence(found) == (
-        "Of 4 wrong answers to 10 questions, most of what can be traced was lost in the encoder: 50 % "
-        "(95 % interval 40–60)."
+        "Of 4 wrong answers to 10 questions, the largest part was lost in the encoder: 50 % (95 % interval 40–60)."
     )
     assert interval_text({"value": 0.5, "ci_low": None, "ci_high": None}) == "50"
     untold = read_diagnosis(diagnosis(tmp_path / "u", shares=(0, 0, 0, 1)))

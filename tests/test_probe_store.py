@@ -78,6 +78,9 @@ def test_equals_a_loop_over_capture(pictures: Path, stored: Path) -> None:
         assert [tuple(grid) for grid in store.grids(site)] == [features.grids[0] for features in each]
         np.testing.assert_allclose(store.pooled(site), [t.mean(0) for t in tokens], rtol=1e-5, atol=1e-6)
         np.testing.assert_array_equal(store.pooled(site, "max"), [t.max(0) for t in tokens])
+        for start, half in enumerate(store.halves(site)):
+            expected = [t[min(start, len(t) - 1) :: 2].mean(0) for t in tokens]
+            np.testing.assert_allclose(half, expected, rtol=1e-5, atol=1e-6)
         for i, own in enumerate(tokens):
             np.testing.assert_array_equal(store.tokens(site, i), own)
             expected = token_energies(own)

@@ -80,19 +80,24 @@ def _progress(name: str, parts: int) -> Iterator[Callable[[int], None]]:
 
 
 def _print(found: Diagnosis) -> None:
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
     from chiasm.examine.diagnosis.stages import STAGES, UNTOLD
 
-    table = Table("questions", title="Where wrong answers were lost, in per cent of them", title_justify="left")
-    for column in ("right", "blind", "wrong", *STAGES, UNTOLD):
-        table.add_column(column, justify="right")
+    title = "Where wrong answers were lost, in per cent of them with 95 % intervals"
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    table.add_column("questions", no_wrap=True)
+    for column in ("right", "blind", "wrong"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for column in (*STAGES, UNTOLD):
+        table.add_column(column.replace(" ", "\n"), justify="right", no_wrap=True)
     for kind in found.kinds:
-        cells = [_cell(kind.shares[stage]) for stage in (*STAGES, UNTOLD)] if kind.wrong else [""] * 4
-        name = f"{kind.kind} ({kind.asked})" if kind.kind else f"all ({kind.asked})"
+        cells = [_cell(kind.shares[stage]) for stage in STAGES] if kind.wrong else [""] * len(STAGES)
+        untold = f"{100 * kind.shares[UNTOLD].value:.0f}" if kind.wrong else ""
         rates = f"{100 * kind.accuracy:.1f}", f"{100 * kind.blind_accuracy:.1f}", str(kind.wrong)
-        table.add_row(name, *rates, *cells, end_section=kind is found.kinds[-2])
+        table.add_row(kind.kind or "all", *rates, *cells, untold, end_section=kind is found.kinds[-2])
     console = Console()
     console.print(table, markup=False)
     for kind in found.kinds:
@@ -103,4 +108,4 @@ def _print(found: Diagnosis) -> None:
 def _cell(share: Share) -> str:
     if share.ci_low is None or share.ci_high is None:
         return f"{100 * share.value:.0f}"
-    return f"{100 * share.value:.0f} ({100 * share.ci_low:.0f}-{100 * share.ci_high:.0f})"
+    return f"{100 * share.value:.0f}\n{100 * share.ci_low:.0f} to {100 * share.ci_high:.0f}"

@@ -53,34 +53,30 @@ def geometry(
 ) -> None:
     """Whether two sites, or two models, see the same pictures as similar."""
     with errors_to_exit():
+        from chiasm.errors import ConfigError
+        from chiasm.probe import store_geometry
         from chiasm.probe.geometry import Geometry
         from chiasm.probe.shown_file import PICTURES, write_shown
-        from chiasm.probe.store_geometry import (
-            clusters_of,
-            galleries,
-            measure_as_study,
-            measure_geometry,
-            site_pairs,
-        )  # fmt: skip
 
-        features, reference = _stores(store, second, limit, out)
-        chosen = _sites(sites, features)
+        ks, scalings = _numbers(k), SCALINGS if scaling == "all" else (scaling,)
+        hows = [Geometry(ks, metric, one) for one in scalings]  # type: ignore[arg-type]
+        features, reference = _stores(store, second, sites, limit, out)
+        chosen, labels = _sites(sites, features), store_geometry.clusters_of(features, clusters)
+        if len(chosen) < 2 and reference is None:
+            raise ConfigError(f"{chosen[0]} alone can't be compared; name another site, or a second store")
         untrained = None
         if control and not preset and "connector" in chosen[1:]:
             untrained = _untrained(features, pooling)
-        pairs = list(site_pairs(features, chosen, pooling, reference, untrained))
+        pairs = list(store_geometry.site_pairs(features, chosen, pooling, reference, untrained))
         if preset:
-            measurements = measure_as_study(pairs)
+            measurements = store_geometry.measure_as_study(pairs)
         else:
-            ks = _numbers(k)
-            scalings = SCALINGS if scaling == "all" else (scaling,)
-            hows = [Geometry(ks, metric, one) for one in scalings]  # type: ignore[arg-type]
             with progress("comparing"):
-                measurements, curves = measure_geometry(pairs, hows, clusters_of(features, clusters))
+                measurements, curves = store_geometry.measure_geometry(pairs, hows, labels)
                 if out:
                     write_shown(out, "overlap curves", curves)
                     with _unless_pictures_are_gone():
-                        neighbours = galleries(features, pairs, hows[-1], out / PICTURES)
+                        neighbours = store_geometry.galleries(features, pairs, hows[-1], out / PICTURES)
                         write_shown(out, "neighbours", neighbours)
         about = {"metric": metric, "scaling": scaling, "pooling": pooling, "preset": preset or ""}
         about |= {"reference": reference.manifest["model"]} if reference else {}
@@ -104,7 +100,7 @@ def spectrum(
         from chiasm.probe.store_geometry import clusters_of
         from chiasm.probe.store_spectrum import measure_as_study, measure_spectra
 
-        features, reference = _stores(store, second, limit, out)
+        features, reference = _stores(store, second, sites, limit, out)
         if reference is not None:
             raise ConfigError("a spectrum is of one store; run the command for each, `chiasm probe report` shows both")
         chosen = _sites(sites, features)
@@ -119,7 +115,7 @@ def spectrum(
 
 
 def _stores(
-    first: str, second: str | None, limit: int | None, out: Path | None
+    first: str, second: str | None, sites: str, limit: int | None, out: Path | None
 ) -> tuple[FeatureStore, FeatureStore | None]:
     """The store, made now from a model and a dataset where `first` is no store, and the one to compare it with."""
     from chiasm.errors import ConfigError
@@ -136,15 +132,19 @@ def _stores(
     if out is None:
         raise ConfigError("name a folder with --out: the features of the model are kept there")
     folder = out / "features"
-    extract_here(Request(first, (second,), folder, tokens=True, limit=limit))
+    extract_here(Request(first, (second,), folder, sites=tuple(_names(sites)), tokens=True, limit=limit))
     return FeatureStore.open(folder), None
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _sites(text: str, store: FeatureStore) -> list[str]:
     """In the order that a picture passes them."""
     from chiasm.probe.store_geometry import distinct_sites
 
-    chosen = [site.strip() for site in text.split(",") if site.strip()]
+    chosen = _names(text)
     if not chosen:
         return distinct_sites(store)
     for site in chosen:

@@ -88,6 +88,10 @@ class FeatureStore:
             raise ConfigError(f"{self.folder}: there is no class token at {site}; pool by mean or max")
         return self._array(site, how)
 
+    def halves(self, site: str) -> tuple[np.ndarray, np.ndarray]:
+        """Means of the even and of the odd tokens of each picture, in raster order: (n, width) fp32 each."""
+        return self._array(site, "even"), self._array(site, "odd")
+
     def space(self, site: str, how: Pooling = "mean") -> Space:
         """The pooled vectors for geometry, under the name of the site; NaN in a damaged file is found here."""
         return Space(site, self.ids, self.pooled(site, how))

@@ -24,8 +24,6 @@ from chiasm.probe.study import study_geometry
 from chiasm.probe.untrained import untrained_connector
 from chiasm.probe.vision_side import VisionSide
 
-FEWEST_TOKENS = 4
-"""Tokens sampled of a picture that its two halves are pooled from."""
 BATCH = 16
 STUDY = "preset vlm-connectors"
 Advance = Callable[[int], object]
@@ -55,7 +53,7 @@ def site_pairs(
     untrained: Space | None = None,
 ) -> Iterator[Pair]:
     """Every two of the sites, the earlier first, and each of them against the encoder of `reference`. The ceiling comes
-    from halves of the sampled tokens. `untrained` is the connector's output without training, the control of
+    from halves of the tokens. `untrained` is the connector's output without training, the control of
     comparisons with it."""
     for first, second in combinations(sites, 2):
         control = untrained if second == "connector" else None
@@ -68,22 +66,12 @@ def site_pairs(
 
 
 def halves(store: FeatureStore, site: str, pooling: Pooling) -> tuple[Space, Space] | None:
-    """A site twice, each pooled from one half of the tokens sampled of every picture; None where fewer than four were
-    sampled of one, or the site is pooled by its class token."""
-    sample = store.reservoir(site)
-    counts = np.bincount(sample.pictures, minlength=len(store))
-    if pooling == "cls" or counts.min() < FEWEST_TOKENS:
+    """A site twice, each time the mean of every other token; None for other poolings, and where a picture has a single
+    token."""
+    if pooling != "mean" or store.lengths(site).min() < 2:
         return None
-    place = np.arange(len(sample.pictures)) - np.repeat(np.cumsum(counts) - counts, counts)
-    found = []
-    for half in (0, 1):
-        rows = place % 2 == half
-        pictures = sample.pictures[rows]
-        starts = np.searchsorted(pictures, np.arange(len(store)))
-        pooled = (np.maximum if pooling == "max" else np.add).reduceat(sample.tokens[rows], starts, axis=0)
-        pooled = pooled / np.bincount(pictures)[:, None] if pooling == "mean" else pooled
-        found.append(Space(site, store.ids, pooled))
-    return found[0], found[1]
+    even, odd = store.halves(site)
+    return Space(site, store.ids, even), Space(site, store.ids, odd)
 
 
 def untrained_space(

@@ -24,6 +24,8 @@ def summarise(
     `pictures` are the SHA-256 of their contents. All tensors are joined along their first axis from batch to batch:
 
     SITE/mean, max, cls   (pictures, width) fp32; cls where the encoder has a class token
+    SITE/even, odd        (pictures, width) fp32, means of every other token: the same site seen twice. A single token
+                          is in both
     SITE/grids            (pictures, 2) int32, rows and columns of tokens
     SITE/energies         flat fp32: for each picture the energies of its centred tokens, min(tokens, width), falling
     SITE/sample           (sampled, width) in `dtype`, `sample` tokens a picture or all where there are fewer
@@ -44,17 +46,20 @@ def summarise(
 
 def _summary(features: Features, pictures: Sequence[str], sample: int, seed: int, dtype: torch.dtype) -> Tensors:
     tokens, lengths = features.split(), features.lengths
-    mean, largest, energies = list(tokens), list(tokens), list(tokens)
+    mean, largest, energies, even, odd = (list(tokens) for _ in range(5))
     for members in grouped(lengths):
         stacked = torch.stack([tokens[i] for i in members]).float()
         spectra = gram_energies(stacked).float()
-        for i, *parts in zip(members, stacked.mean(1), stacked.amax(1), spectra, strict=True):
-            mean[i], largest[i], energies[i] = parts
+        halves = stacked[:, 0::2].mean(1), stacked[:, min(1, stacked.shape[1] - 1) :: 2].mean(1)
+        for i, *parts in zip(members, stacked.mean(1), stacked.amax(1), spectra, *halves, strict=True):
+            mean[i], largest[i], energies[i], even[i], odd[i] = parts
     places = [sampled_places(seed, name, n, sample) for name, n in zip(pictures, lengths, strict=True)]
     sampled = [part[torch.from_numpy(chosen).to(part.device)] for part, chosen in zip(tokens, places, strict=True)]
     found = {
         "mean": torch.stack(mean),
         "max": torch.stack(largest),
+        "even": torch.stack(even),
+        "odd": torch.stack(odd),
         "grids": torch.tensor(features.grids, dtype=torch.int32),
         "energies": torch.cat(energies),
         "sample": torch.cat(sampled).to(dtype),

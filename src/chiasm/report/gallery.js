@@ -2,6 +2,8 @@ const PAGE = 48;
 const KINDS = {
   hallucination: "Hallucination", missed_object: "Missed object", wrong_location: "Wrong location",
   wrong_answer: "Wrong answer", wrong_scene: "Wrong scene", unparsed: "Unparsed",
+  "at-encoder": "Lost in the encoder", "at-connector": "Lost in the connector",
+  "at-language-model": "Lost in the language model", untold: "Can’t tell",
 };
 const TASKS = { scene: "Scene", caption: "Caption", answer: "Question", detect: "Objects", ground: "Grounding" };
 const galleries = JSON.parse(document.getElementById("galleries").textContent);

@@ -15,6 +15,7 @@ from chiasm.errors import RunError
 from chiasm.examine.run_folder import read_manifest, read_rows, read_summary
 from chiasm.report.figures import breakdowns, confusion, cost_table, headline, sentences
 from chiasm.report.gallery import Gallery, build_gallery
+from chiasm.report.probe_diagnosis import is_diagnosis, read_diagnosis, sentence, stages_chart
 from chiasm.report.score_page import score_page
 
 MAX_PICTURES = 500
@@ -22,12 +23,17 @@ MAX_PICTURE_BYTES = 16_000_000
 
 
 def write_report(
-    run_folders: Sequence[str | Path], out: str | Path, title: str = "", images: str | Path | None = None
+    run_folders: Sequence[str | Path],
+    out: str | Path,
+    title: str = "",
+    images: str | Path | None = None,
+    diagnosis: str | Path | None = None,
 ) -> Path:
     """One self-contained HTML page of run folders of `chiasm examine`, or of `chiasm score`; returns its path.
 
     Examined models have a section each. Scores must be of one task; several of them are compared. `images` is a folder
-    with the pictures of scored items, which a score folder only names.
+    with the pictures of scored items, which a score folder only names. `diagnosis` is a folder of `chiasm diagnose` for
+    one of the examined datasets; one in RUN/diagnosis is found without it.
 
     The pictures share a budget of `MAX_PICTURES` and `MAX_PICTURE_BYTES`; the page says how many it shows. All numbers
     are of all rows. Raises RunError for a folder that is missing, damaged, not finished or of the other sort.
@@ -37,17 +43,23 @@ def write_report(
         raise RunError("a report needs at least one run folder; make one with `chiasm examine` or `chiasm score --out`")
     sorts = [read_manifest(folder).get("kind") == "score" for folder in folders]
     if all(sorts):
+        if diagnosis:
+            raise RunError("a diagnosis goes with run folders of `chiasm examine`, not of `chiasm score`")
         page = score_page(folders, Path(images) if images else None, MAX_PICTURES, MAX_PICTURE_BYTES)
-        return _write(out, "scores.html", title or page["title"], [page["page_data"]], page)
+        return write_page(out, "scores.html", title or page["title"], [page["page_data"]], page)
     if any(sorts):
         raise RunError("run folders of `chiasm score` and of `chiasm examine` don't fit on one page; make one of each")
     share = MAX_PICTURES // len(folders), MAX_PICTURE_BYTES // len(folders)
     sections = [_section(folder, *share) for folder in folders]
+    beside = [folder / "diagnosis" for folder in folders if is_diagnosis(folder / "diagnosis")]
+    for found in [Path(diagnosis)] if diagnosis else beside:
+        _add_diagnosis(found, sections)
     galleries = [_gallery_data(section["gallery"]) for section in sections]
-    return _write(out, "report.html", title or "What the model sees", galleries, {"sections": sections})
+    return write_page(out, "report.html", title or "What the model sees", galleries, {"sections": sections})
 
 
-def _write(out: str | Path, template: str, title: str, galleries: Sequence[Any], content: dict[str, Any]) -> Path:
+def write_page(out: str | Path, template: str, title: str, galleries: Sequence[Any], content: dict[str, Any]) -> Path:
+    """Fill a template of this folder; `galleries` is what gallery.js reads. Returns the path."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("chiasm.report", "."),
         autoescape=True,
@@ -76,6 +88,23 @@ def _section(folder: Path, max_pictures: int, max_bytes: int) -> dict[str, Any]:
         "breakdowns": breakdowns(summary["metrics"]),
         "confusion": confusion(summary["scenes"]),
         "gallery": build_gallery(folder, rows, max_pictures, max_bytes),
+        "diagnosis": None,
+    }
+
+
+def _add_diagnosis(folder: Path, sections: Sequence[dict[str, Any]]) -> None:
+    """Into the section of the same dataset, and, where several are, of the model of the same name."""
+    found = read_diagnosis(folder)
+    fitting = [s for s in sections if s["manifest"]["dataset"]["fingerprint"] == found.manifest["dataset"]]
+    if not fitting:
+        raise RunError(
+            f"{folder} is a diagnosis on other pictures than those of the runs; give one on the same dataset"
+        )
+    named = [s for s in fitting if s["manifest"]["model"]["name"] == found.manifest.get("model")]
+    section = (named or fitting)[0]
+    section["diagnosis"] = {
+        "sentence": sentence(found),
+        "chart": stages_chart(f"diagnosis-{sections.index(section)}", found),
     }
 
 

@@ -14,18 +14,19 @@ from PIL import Image
 from chiasm.data.images import SUFFIXES, open_image
 from chiasm.data.records import read_json
 from chiasm.errors import DataError, ImageError
+from chiasm.types import ImageSource
 
 SIDE = 320
 QUALITY = 78
 
 
-def thumbnail(path: Path) -> tuple[str, tuple[int, int] | None]:
+def thumbnail(source: ImageSource) -> tuple[str, tuple[int, int] | None]:
     """A JPEG as data URI, at most `SIDE` pixels wide and high, and the size of the original (width, height).
 
     Empty and None if the picture can't be opened.
     """
     try:
-        image = open_image(path)
+        image = open_image(source)
     except ImageError:
         return "", None
     size = image.size

@@ -35,7 +35,7 @@ for cache in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
     os.environ.setdefault(cache, "256")
 
 
-def train_stage(model: VLM, stage: Stage, folder: Path, seed: int) -> None:
+def train_stage(model: nn.Module, stage: Stage, folder: Path, seed: int) -> None:
     """Train `model` in place. `folder` holds the stage's checkpoints and `log.jsonl`; with a checkpoint in it, training
     goes on from there, to the same weights bit for bit as if it had never stopped. Ctrl-C saves one first.
 
@@ -72,13 +72,15 @@ def train_stage(model: VLM, stage: Stage, folder: Path, seed: int) -> None:
     distributed.wait()
 
 
-def _objective(model: VLM, dataset: Dataset, stage: Stage, folder: Path) -> Objective:
+def _objective(model: nn.Module, dataset: Dataset, stage: Stage, folder: Path) -> Objective:
     if stage.objective not in OBJECTIVES:
         raise ConfigError(
             f"stage {stage.name!r}: unknown objective {stage.objective!r}{did_you_mean(stage.objective, OBJECTIVES)}"
         )
     options = dict(stage.options)
     if options.pop("store_features", False):
+        if not isinstance(model, VLM):
+            raise ConfigError(f"stage {stage.name!r} trains no whole model, so there are no features to store")
         options["stored"] = stored_features(model, dataset, folder / "features", stage)
     try:
         return OBJECTIVES[stage.objective](model, dataset, **options)
@@ -110,7 +112,7 @@ def _undisturbed() -> Iterator[Callable[[], bool]]:
 class _Learner(nn.Module):
     """Everything with parameters: the model, and the objective's heads under the name "objective"."""
 
-    def __init__(self, model: VLM, objective: Objective):
+    def __init__(self, model: nn.Module, objective: Objective):
         super().__init__()
         for name, child in model.named_children():
             self.add_module(name, child)

@@ -17,6 +17,7 @@ from torch import Tensor
 from chiasm.training.objectives.both import LanguageAndPatches
 from chiasm.training.objectives.language import Language
 from chiasm.training.objectives.patches import Patches
+from chiasm.training.objectives.replacement import ReplacementLosses
 
 
 class Objective(Protocol):
@@ -34,4 +35,5 @@ OBJECTIVES: dict[str, Callable[..., Objective]] = {
     "language": Language,
     "patches": Patches,
     "language_and_patches": LanguageAndPatches,
+    "replacement": ReplacementLosses,
 }
