@@ -94,15 +94,17 @@ def _print(found: Diagnosis) -> None:
     for column in (*STAGES, UNTOLD):
         table.add_column(column.replace(" ", "\n"), justify="right", no_wrap=True)
     for kind in found.kinds:
-        cells = [_cell(kind.shares[stage]) for stage in STAGES] if kind.wrong else [""] * len(STAGES)
+        told = kind.wrong and kind.shares[UNTOLD].value < 1
+        cells = [_cell(kind.shares[stage]) for stage in STAGES] if told else [""] * len(STAGES)
         untold = f"{100 * kind.shares[UNTOLD].value:.0f}" if kind.wrong else ""
         rates = f"{100 * kind.accuracy:.1f}", f"{100 * kind.blind_accuracy:.1f}", str(kind.wrong)
         table.add_row(kind.kind or "all", *rates, *cells, untold, end_section=kind is found.kinds[-2])
     console = Console()
     console.print(table, markup=False)
-    for kind in found.kinds:
-        if kind.reason and kind.wrong:
-            console.print(f"note: {kind.kind or 'all'}: {kind.reason}", markup=False, highlight=False)
+    unclear = [kind for kind in found.kinds[:-1] if kind.reason and kind.wrong]
+    for reason in dict.fromkeys(kind.reason for kind in unclear):
+        kinds = ", ".join(kind.kind or "" for kind in unclear if kind.reason == reason)
+        console.print(f"note: {kinds}: {reason}", markup=False, highlight=False)
 
 
 def _cell(share: Share) -> str:
