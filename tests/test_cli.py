@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from chiasm.cli import app
+from chiasm.cli.app import app
 from chiasm.data.worlds.scenes import Scenes
 
 

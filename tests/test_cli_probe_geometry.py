@@ -9,7 +9,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from chiasm.cli import app
+from chiasm.cli.app import app
 from chiasm.data.images import open_image
 from chiasm.data.open import open_dataset
 from chiasm.errors import ConfigError, DataError

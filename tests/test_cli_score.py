@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from chiasm.cli import app
+from chiasm.cli.app import app
 
 QUESTIONS = [
     {"question_id": n, "image": f"{n // 2}.jpg", "text": f"Is there a thing {n}?", "label": label}
@@ -161,7 +161,7 @@ def test_doctor_lists_all_problems_at_once(tmp_path) -> None:  # type: ignore[no
 
 def test_scoring_needs_no_torch() -> None:
     code = (
-        "import sys; from typer.testing import CliRunner; from chiasm.cli import app;"
+        "import sys; from typer.testing import CliRunner; from chiasm.cli.app import app;"
         "assert CliRunner().invoke(app, ['score', '--help']).exit_code == 0;"
         "import chiasm.score.captioning.score, chiasm.score.vqa.accuracy, chiasm.score.regions.coco;"
         "sys.exit('torch' in sys.modules)"

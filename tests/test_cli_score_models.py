@@ -14,7 +14,7 @@ import transformers
 from PIL import Image
 from typer.testing import CliRunner
 
-from chiasm.cli import app
+from chiasm.cli.app import app
 from chiasm.score.score_folder import read_score
 
 checkpoint = tiny_role_checkpoints.checkpoint

@@ -14,7 +14,7 @@ from chat_server import Server
 from PIL import Image
 from typer.testing import CliRunner
 
-from chiasm.cli import app
+from chiasm.cli.app import app
 from chiasm.score.measures import measures_of
 from chiasm.score.score_folder import read_score
 

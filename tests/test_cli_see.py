@@ -12,7 +12,7 @@ from chat_server import Server
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from chiasm.cli import app
+from chiasm.cli.app import app
 from chiasm.data.images import open_image
 from chiasm.tasks.overlay import COLORS, draw
 from chiasm.tasks.roles import open_roles

@@ -7,7 +7,7 @@ import pytest
 from fake_examinees import Oracle, Pictures
 from typer.testing import CliRunner
 
-from chiasm.cli import app
+from chiasm.cli.app import app
 from chiasm.errors import ConfigError, DataError, RunError
 from chiasm.examine.compare_runs import compare_runs, named_runs
 from chiasm.examine.run import examine

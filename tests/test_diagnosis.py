@@ -8,7 +8,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from chiasm.cli import app
+from chiasm.cli.app import app
 from chiasm.data.open import open_dataset
 from chiasm.errors import DataError, RunError
 from chiasm.examine.diagnosis.asked import Asked, ask, look, swapped

@@ -13,7 +13,7 @@ import torch
 from tiny import tokenizer
 from typer.testing import CliRunner
 
-from chiasm.cli import app
+from chiasm.cli.app import app
 from chiasm.errors import ConfigError, DataError
 from chiasm.models.features import Features
 from chiasm.models.vlm import VLM

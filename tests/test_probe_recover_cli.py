@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from chiasm.cli import app
+from chiasm.cli.app import app
 from chiasm.probe.feature_file import read_features
 from chiasm.probe.measurement_file import read_measurements
 

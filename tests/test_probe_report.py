@@ -15,7 +15,7 @@ from fake_examinees import DoesEverythingWrong, Pictures
 from PIL import Image
 from typer.testing import CliRunner
 
-from chiasm.cli import app
+from chiasm.cli.app import app
 from chiasm.errors import RunError
 from chiasm.examine.run import examine
 from chiasm.models.features import Features

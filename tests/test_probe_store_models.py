@@ -20,7 +20,7 @@ from tiny_role_checkpoints import checkpoint  # noqa: F401
 from tiny_sees import contents, write_pictures
 from typer.testing import CliRunner
 
-from chiasm.cli import app
+from chiasm.cli.app import app
 from chiasm.data.images import open_image
 from chiasm.models.adapters.transformers.encoders import open_encoder
 from chiasm.models.adapters.transformers.vlm import open_vlm

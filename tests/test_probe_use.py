@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from chiasm.cli import app
+from chiasm.cli.app import app
 from chiasm.data.open import open_dataset
 from chiasm.errors import ConfigError, DataError
 from chiasm.examine.diagnosis.asked import Asked

@@ -16,7 +16,7 @@ from tiny_training import DATA, tiny_model
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
-from chiasm.cli import app
+from chiasm.cli.app import app
 from chiasm.data.open import open_dataset
 from chiasm.errors import ConfigError, DataError
 from chiasm.examine.replacement import compare_replacement

@@ -15,7 +15,7 @@ from PIL import Image
 from test_report import galleries, in_browser
 from typer.testing import CliRunner
 
-from chiasm.cli import app
+from chiasm.cli.app import app
 from chiasm.errors import RunError
 from chiasm.report.html import write_report
 from chiasm.report.pictures import find_pictures

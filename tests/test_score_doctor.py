@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from chiasm.cli import app
+from chiasm.cli.app import app
 from chiasm.data.records import read_json
 from chiasm.errors import DataError
 from chiasm.score.doctor import Checkup, check_predictions

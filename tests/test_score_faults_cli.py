@@ -8,7 +8,7 @@ import pytest
 from fake_examinees import DoesEverythingWrong, Pictures
 from typer.testing import CliRunner
 
-from chiasm.cli import app
+from chiasm.cli.app import app
 from chiasm.examine.faults import read_faults
 from chiasm.examine.run import examine
 from chiasm.examine.run_folder import read_summary

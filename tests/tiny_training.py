@@ -128,7 +128,7 @@ def log(folder: Path) -> list[dict[str, float]]:
 
 
 if __name__ == "__main__":
-    from chiasm.cli import app
+    from chiasm.cli.app import app
     from chiasm.training.recipes import RECIPES
 
     torch.set_num_threads(1)

@@ -1,5 +1,5 @@
 """`python -m chiasm` is `chiasm`."""
 
-from chiasm.cli import app
+from chiasm.cli.app import app
 
 app(prog_name="chiasm")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chiasm.cli_output import errors_to_exit
+from chiasm.cli.output import errors_to_exit
 from chiasm.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -10,19 +10,19 @@ from typing import Annotated
 import typer
 
 from chiasm import __version__
-from chiasm.cli_compare import compare_app
-from chiasm.cli_diagnose import diagnose_app
-from chiasm.cli_doctor import doctor_app
-from chiasm.cli_errors import errors
-from chiasm.cli_output import errors_to_exit
-from chiasm.cli_perturb import perturb, shuffle_options
-from chiasm.cli_probe import probe_app
-from chiasm.cli_report import report_app
-from chiasm.cli_score import score_app
-from chiasm.cli_see import see
+from chiasm.cli.compare import compare_app
+from chiasm.cli.diagnose import diagnose_app
+from chiasm.cli.doctor import doctor_app
+from chiasm.cli.errors import errors
+from chiasm.cli.output import errors_to_exit
+from chiasm.cli.perturb import perturb, shuffle_options
+from chiasm.cli.probe import probe_app
+from chiasm.cli.report import report_app
+from chiasm.cli.score import score_app
+from chiasm.cli.see import see
 
 app = typer.Typer(
-    help="Build, train, examine and serve vision-language models, and see where they go blind.",
+    help="Build, train and examine vision-language models, and see where they go blind.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -40,9 +40,6 @@ app.add_typer(doctor_app)
 app.add_typer(report_app)
 app.add_typer(probe_app, name="probe")
 
-ModelOption = Annotated[str, typer.Option("--model", "-m", help="chiasm-tiny, or a model folder.")]
-
-
 @app.callback(invoke_without_command=True)
 def main(version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
     if version:
@@ -52,7 +49,7 @@ def main(version: Annotated[bool, typer.Option("--version", help="Print the vers
 
 @app.command()
 def examine(
-    model: Annotated[str, typer.Argument(help="chiasm-tiny, or a model folder.")],
+    model: Annotated[str, typer.Argument(help="chiasm-tiny, a model folder, a hub name, or openai:URL#MODEL.")],
     dataset: Annotated[str, typer.Argument(help='For example "scenes:test" or "coco:FOLDER?split=val2017".')],
     out: Annotated[Path, typer.Option("--out", "-o", help="Run folder; an unfinished one is gone on with.")],
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="Only the first N pictures.")] = None,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from chiasm.cli_output import errors_to_exit
-from chiasm.cli_score_task import Dialect, Named, score_app, task
+from chiasm.cli.output import errors_to_exit
+from chiasm.cli.score_task import Dialect, Named, score_app, task
 from chiasm.score.result import Score, Value
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from chiasm.cli_measurements import print_measurements
-from chiasm.cli_output import errors_to_exit
-from chiasm.cli_progress import progress
+from chiasm.cli.measurements import print_measurements
+from chiasm.cli.output import errors_to_exit
+from chiasm.cli.progress import progress
 
 if TYPE_CHECKING:
     from chiasm.probe.result import Measurement

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import typer
 
-from chiasm.cli_output import errors_to_exit, failed_limits, print_dialects, print_score
+from chiasm.cli.output import errors_to_exit, failed_limits, print_dialects, print_score
 from chiasm.score.result import Score
 
 score_app = typer.Typer(

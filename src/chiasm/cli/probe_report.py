@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from chiasm.cli_output import errors_to_exit
+from chiasm.cli.output import errors_to_exit
 
 
 def report(

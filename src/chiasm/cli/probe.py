@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from chiasm.cli_output import errors_to_exit
-from chiasm.cli_probe_geometry import geometry, spectrum
-from chiasm.cli_probe_recover import perturb, readout, recover
-from chiasm.cli_probe_report import report
-from chiasm.cli_probe_use import captions, patch, replace, use
+from chiasm.cli.output import errors_to_exit
+from chiasm.cli.probe_geometry import geometry, spectrum
+from chiasm.cli.probe_recover import perturb, readout, recover
+from chiasm.cli.probe_report import report
+from chiasm.cli.probe_use import captions, patch, replace, use
 
 probe_app = typer.Typer(help="Measure what each stage of a model keeps of a picture.", no_args_is_help=True)
 probe_app.command()(geometry)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from chiasm.cli_score_task import MissingWrong, Predictions, Truth, missing_as, task
+from chiasm.cli.score_task import MissingWrong, Predictions, Truth, missing_as, task
 from chiasm.score.result import Score
 
 panel = "Boxes and masks"

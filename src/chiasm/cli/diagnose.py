@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chiasm.cli_output import errors_to_exit
+from chiasm.cli.output import errors_to_exit
 
 if TYPE_CHECKING:
     from chiasm.examine.diagnosis.stages import Diagnosis, Share

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from chiasm.cli_measurements import print_measurements
-from chiasm.cli_output import errors_to_exit
+from chiasm.cli.measurements import print_measurements
+from chiasm.cli.output import errors_to_exit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
