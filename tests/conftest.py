@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-
 # A folder that is not there may look like a name of the hub: no test asks the network.
 os.environ["HF_HUB_OFFLINE"] = "1"
 

@@ -40,6 +40,7 @@ app.add_typer(doctor_app)
 app.add_typer(report_app)
 app.add_typer(probe_app, name="probe")
 
+
 @app.callback(invoke_without_command=True)
 def main(version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
     if version:
