@@ -14,7 +14,7 @@ import torch
 from tiny_training import CONFIG, DATA, one_thread, tiny_recipe, tiny_stage, tiny_tokenizer  # noqa: F401
 from typer.testing import CliRunner
 
-from chiasm import cli
+from chiasm.cli.app import app
 from chiasm.errors import CheckpointError, ConfigError
 from chiasm.models import checkpoint
 from chiasm.models.checkpoint import read_tensors
@@ -267,7 +267,7 @@ def test_every_loss_of_every_stage_is_drawn(tmp_path: Path) -> None:
 
 def test_the_command_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(RECIPES, "small", small_recipe)
-    result = CliRunner().invoke(cli.app, ["train", "small", "--out", str(tmp_path), "tune.steps=1"])
+    result = CliRunner().invoke(app, ["train", "small", "--out", str(tmp_path), "tune.steps=1"])
     assert result.exit_code == 0, result.output
     assert f"checkpoint: {tmp_path / 'model'}" in result.output
     assert json.loads((tmp_path / "recipe.json").read_text())["stages"][1]["steps"] == 1
@@ -278,7 +278,7 @@ def test_the_command_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     [(["chiasm-tyny"], "did you mean 'chiasm-tiny'"), (["chiasm-tiny", "tune.stps=1"], "did you mean 'steps'")],
 )
 def test_the_command_explains_a_wrong_word(tmp_path: Path, arguments: list[str], message: str) -> None:
-    result = CliRunner().invoke(cli.app, ["train", *arguments, "--out", str(tmp_path / "out")])
+    result = CliRunner().invoke(app, ["train", *arguments, "--out", str(tmp_path / "out")])
     assert result.exit_code == 1
     assert message in result.stderr
     assert not (tmp_path / "out").exists()
@@ -289,6 +289,6 @@ def test_the_command_says_that_it_goes_on_after_ctrl_c(tmp_path: Path, monkeypat
         raise KeyboardInterrupt
 
     monkeypatch.setattr(recipe_module, "train", pressed)
-    result = CliRunner().invoke(cli.app, ["train", "chiasm-tiny", "--out", str(tmp_path)])
+    result = CliRunner().invoke(app, ["train", "chiasm-tiny", "--out", str(tmp_path)])
     assert result.exit_code == 130
     assert result.stderr.splitlines() == ["chiasm: stopped; the same command of train or examine goes on from here"]
