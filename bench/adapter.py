@@ -31,8 +31,8 @@ def main() -> None:
     rows = []
     for width, size in WIDTHS.items():
         with tempfile.TemporaryDirectory() as folder:
-            random_llava.model(width, size=112, patch=14).save_pretrained(folder)
-            random_llava.processor(size=112, patch=14).save_pretrained(folder)
+            random_llava.model(width, size=224, patch=14).save_pretrained(folder)
+            random_llava.processor(size=224, patch=14).save_pretrained(folder)
             ours = open_vlm(folder)
             peer = transformers.LlavaForConditionalGeneration.from_pretrained(folder).eval()
             processor = transformers.AutoProcessor.from_pretrained(folder, backend="pil")
@@ -61,7 +61,7 @@ def main() -> None:
         assert together() == one_by_one(), "the answers differ"
         what = f"LLaVA of {size}, {PICTURES} pictures x {QUESTIONS} questions"
         rows.append(compare(what, PEER, together, one_by_one, chosen.repeats, aim=3))
-    notes = f"Random weights, fp32, 64 tokens a picture, {ANSWER} new tokens an answer; equal answers checked."
+    notes = f"Random weights, fp32, 256 tokens a picture, {ANSWER} new tokens an answer; equal answers checked."
     publish("adapter", "Six questions a picture, other people's models", notes, rows, chosen.json)
 
 

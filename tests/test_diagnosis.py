@@ -148,6 +148,10 @@ def test_the_command_and_what_it_refuses(tmp_path: Path) -> None:
     ran = CliRunner().invoke(app, [*arguments, "--lessons", "scenes:train", "--lesson-pictures", "6"])
     assert ran.exit_code == 0, ran.output
     assert json.loads(ran.stdout.splitlines()[-1])[-1]["kind"] is None
+    for sites in ("encoder", "connector,encoder", "encoder,retina,connector"):
+        ran = CliRunner().invoke(app, [*arguments[:-1], "--sites", sites])
+        assert ran.exit_code == 1
+        assert "--sites" in ran.output
     with pytest.raises(DataError, match="no question with an answer"):
         Asked.of(_Unasked(), 3)
 

@@ -29,6 +29,9 @@ def diagnose(
         typer.Option(help="Dataset that the readouts learn from; without it each part of DATASET from the others."),
     ] = None,
     lesson_pictures: Annotated[int, typer.Option(min=2, help="The first so many of them.")] = 2000,
+    sites: Annotated[
+        str, typer.Option(help='Read in this order; "connector.in" is the connector\'s input after its own norm.')
+    ] = "encoder,connector.in,connector",
     layer: Annotated[int | None, typer.Option(help="Also read this decoder layer; -1 is the last.")] = None,
     reference: Annotated[
         str | None, typer.Option(help="A model or encoder (CLIP, DINOv2, ...) that shows what can be read at all.")
@@ -49,18 +52,20 @@ def diagnose(
 
         data = open_dataset(dataset)
         taught = open_dataset(lessons) if lessons else None
+        seen = open_model(model)
         plan = Plan(
+            sites=_sites(sites, seen.sites()),
             lessons=Asked.of(taught, lesson_pictures) if taught else None,
             layer=layer,
             reference=open_vision_side(reference) if reference else None,
             batch=batch,
         )
         identity = {
-            "model": model, "pictures": dataset, "dataset": data.fingerprint(), "limit": limit, "layer": layer,
-            "reference": reference,
+            "model": model, "sites": plan.sites, "layer": layer, "reference": reference,
+            "pictures": dataset, "dataset": data.fingerprint(), "limit": limit,
             "lessons": taught.fingerprint() if taught else None, "lesson_pictures": lesson_pictures if taught else None,
         }  # fmt: skip
-        found, _, _ = find(open_model(model), Asked.of(data, limit), plan, out, identity, _progress)
+        found, _, _ = find(seen, Asked.of(data, limit), plan, out, identity, _progress)
         if as_json:
             print(json.dumps([asdict(kind) for kind in found.kinds], ensure_ascii=False))
         else:
@@ -77,6 +82,18 @@ def _progress(name: str, parts: int) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(name, total=parts)
         yield lambda done: bar.advance(task, done)
+
+
+def _sites(text: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    from chiasm.errors import ConfigError
+
+    sites = tuple(site.strip() for site in text.split(",") if site.strip())
+    unknown = [site for site in sites if site not in known]
+    if unknown or not sites or "connector" not in sites[1:]:
+        raise ConfigError(
+            f"--sites {text!r}: a site of the encoder and then connector, of those the model has: {', '.join(known)}"
+        )
+    return sites
 
 
 def _print(found: Diagnosis) -> None:

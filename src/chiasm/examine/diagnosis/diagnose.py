@@ -19,7 +19,7 @@ from chiasm.examine.diagnosis.stages import Diagnosis, Readings, diagnose_readin
 from chiasm.models.protocol import VisionLanguageModel
 from chiasm.probe.question_readout import Ensemble, Lessons, Projection, Recipe, answer_classes, fit_readouts
 
-SITES, REFERENCE = ("encoder", "connector"), "reference"
+REFERENCE = "reference"
 Advance = Callable[[int], None]
 Source = Callable[[Asked, dict[str, Projection], Advance], Lessons]
 Steps = Callable[[str, int], AbstractContextManager[Advance]]
@@ -30,12 +30,14 @@ Steps = Callable[[str, int], AbstractContextManager[Advance]]
 class Plan:
     """How a diagnosis is made.
 
+    sites       of the vision side, in order; the encoder's first, and "connector" among them
     lessons     other pictures with questions that the readouts learn from; None to learn from the diagnosed ones
                 themselves, each fold from the others
     layer       a decoder layer that is read out as well, None for none; a negative one counts from the last
     reference   an encoder whose features show what can be read of these pictures at all
     """
 
+    sites: tuple[str, ...] = ("encoder", "connector")
     lessons: Asked | None = None
     layer: int | None = None
     reference: Captures | None = None
@@ -103,7 +105,7 @@ def _sources(model: VisionLanguageModel, plan: Plan) -> dict[str, Source]:
     def decoder(layer: int) -> Source:
         return lambda asked, projections, advance: decoder_states(model, asked, layer, plan.batch, projections, advance)
 
-    found = {site: vision(model, site) for site in SITES}
+    found = {site: vision(model, site) for site in plan.sites}
     if plan.layer is not None:
         found[f"decoder.{plan.layer}"] = decoder(plan.layer)
     if plan.reference is not None:

@@ -25,6 +25,8 @@ from chiasm.score.intervals import percentile_interval, resampled_sums
 
 STAGES = ("encoder", "connector", "language model")
 UNTOLD = "can't tell"
+BEHIND = "connector"
+"""The site between connector and language model."""
 MOST_LUCK = 0.5
 """Up to this share of lucky guesses among the right answers, the right answers say what a readout can read."""
 LEAST_ROOM = 0.1
@@ -41,8 +43,8 @@ class Readings:
     right, blind  (n,) whether the model answered right, and how often it does when shown other pictures
     hit           site -> (n,) share of the readouts there that give the right answer
     absent        site -> (n,) the same with the features of another picture
-    sites         the two or three sites in order: what leaves the encoder, what leaves the connector, and, where it
-                  was taken, the last state of the decoder
+    sites         in order: first what leaves the encoder, then, where they were taken, the connector's input after its
+                  norm; "connector"; and states of the decoder
     reference     (n, 2) hits of the readouts of a reference encoder, and with another picture; None without one
     """
 
@@ -175,8 +177,8 @@ class _Estimate:
         if stage == "encoder":
             return 1 - self.present[sites[0]]
         if stage == "connector":
-            return self.present[sites[0]] - self.present[sites[1]]
-        return self.present[sites[1]]
+            return self.present[sites[0]] - self.present[BEHIND]
+        return self.present[BEHIND]
 
 
 def _luck(column: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -280,7 +282,7 @@ def _probabilities(readings: Readings, found: _Estimate, place: np.ndarray) -> n
     Bayes' rule with the kind's shares as prior. A share h of hits among the readouts counts as h hits and 1 - h misses
     of one readout, so that an ensemble that disagrees says little.
     """
-    first, second = readings.sites[:2]
+    first, second = readings.sites[0], BEHIND
     likelihood = {}
     for site in (first, second):
         known = np.clip(np.nan_to_num(found.known[site][0][place], nan=0.5), 0.02, 0.98)
@@ -317,5 +319,5 @@ def _check(readings: Readings) -> None:
             raise DataError(f"{name} has values outside [0, 1]")
     if n == 0:
         raise DataError("there is no question to diagnose")
-    if len(readings.sites) < 2:
-        raise DataError("a diagnosis needs a site behind the encoder and one behind the connector")
+    if BEHIND not in readings.sites[1:]:
+        raise DataError("a diagnosis needs a site behind the encoder and, after it, the connector")
