@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from chiasm.cli.output import errors_to_exit
+from chiasm.cli.progress import progress
 
 if TYPE_CHECKING:
     from chiasm.examine.diagnosis.stages import Diagnosis, Share
@@ -65,23 +64,12 @@ def diagnose(
             "pictures": dataset, "dataset": data.fingerprint(), "limit": limit,
             "lessons": taught.fingerprint() if taught else None, "lesson_pictures": lesson_pictures if taught else None,
         }  # fmt: skip
-        found, _, _ = find(seen, Asked.of(data, limit), plan, out, identity, _progress)
+        found, _, _ = find(seen, Asked.of(data, limit), plan, out, identity, progress)
         if as_json:
             print(json.dumps([asdict(kind) for kind in found.kinds], ensure_ascii=False))
         else:
             _print(found)
             typer.echo(f"every question: {out / 'items.jsonl'}")
-
-
-@contextmanager
-def _progress(name: str, parts: int) -> Iterator[Callable[[int], None]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(name, total=parts)
-        yield lambda done: bar.advance(task, done)
 
 
 def _sites(text: str, known: tuple[str, ...]) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -11,9 +10,10 @@ import typer
 
 from chiasm.cli.measurements import print_measurements
 from chiasm.cli.output import errors_to_exit
+from chiasm.cli.progress import progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from chiasm.models.features import Features
     from chiasm.models.protocol import VisionLanguageModel
@@ -70,7 +70,7 @@ def recover(
         in_place = share_cells(here.grids, there.grids)
         usual = ("ridge", "mlp") if in_place else ("sequence",)
         back = partial(connected, opened, batch=batch)
-        with _progress("recovering") as advance:
+        with progress("recovering") as advance:
 
             def step(name: str) -> None:
                 advance(0, name)
@@ -117,7 +117,7 @@ def perturb(
 
         data, opened = open_dataset(dataset), open_model(model)
         captured = _look(opened, data, ["connector"], limit, batch, by)
-        with _progress("damaging", len(captured.examples)) as advance:
+        with progress("damaging", len(captured.examples)) as advance:
             found = perturbation_effects(
                 opened, captured, questions=questions, captions=captions, batch=batch, seed=seed, advance=advance
             )
@@ -150,7 +150,7 @@ def readout(
         chosen = [site.strip() for site in sites.split(",") if site.strip()]
         captured = _look(opened, data, list(dict.fromkeys([*chosen, "encoder"])), limit, batch, by)
         random = _untrained(opened, captured, batch, seed) if "connector" in chosen else None
-        with _progress("reading", len(chosen)) as advance:
+        with progress("reading", len(chosen)) as advance:
             found = measure(
                 {site: pooled(captured.features[site]) for site in chosen},
                 facts_of(captured.examples),
@@ -170,7 +170,7 @@ def _look(
 ) -> Captured:
     from chiasm.probe.captured import capture_dataset
 
-    with _progress("looking", min(limit, len(dataset))) as advance:
+    with progress("looking", min(limit, len(dataset))) as advance:
         return capture_dataset(model, dataset, sites, limit, batch=batch, by=by, advance=advance)
 
 
@@ -207,19 +207,3 @@ def _report(
     print_measurements(measurements if as_json or shown is None else shown, title, as_json)
     if not as_json:
         typer.echo(f"all {len(measurements)} measurements: {path}")
-
-
-@contextmanager
-def _progress(name: str, total: int | None = None) -> Iterator[Callable[..., None]]:
-    """A bar on stderr; what it gives is called with how much is done, and what comes next."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(name, total=total)
-
-        def advance(done: float = 1, next_step: str = "") -> None:
-            bar.update(task, advance=done, description=f"{name}: {next_step}" if next_step else name)
-
-        yield advance

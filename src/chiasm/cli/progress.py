@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def progress(name: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-    """A bar; what it gives is called with how much more of `total` is done."""
+def progress(name: str, total: int | None = None) -> Iterator[Callable[..., None]]:
+    """A bar; what it gives is called with how much more of `total` is done, and perhaps with what comes next."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -23,4 +23,8 @@ def progress(name: str, total: int | None = None) -> Iterator[Callable[[int], No
                TextColumn("left"), TimeRemainingColumn())  # fmt: skip
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(name, total=total)
-        yield lambda done: bar.advance(task, done)
+
+        def advance(done: float = 1, doing: str = "") -> None:
+            bar.update(task, advance=done, description=f"{name}: {doing}" if doing else name)
+
+        yield advance
