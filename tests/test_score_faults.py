@@ -32,6 +32,7 @@ from chiasm.score.vqa.anls import score_anls
 from chiasm.score.vqa.chartqa import score_chartqa
 from chiasm.score.vqa.daquar import score_daquar
 from chiasm.score.vqa.gqa import score_gqa
+from chiasm.score.vqa.vizwiz import score_vizwiz
 
 
 def write(path: Path, rows: Any) -> Path:
@@ -75,6 +76,32 @@ def pope(folder: Path, labels: Sequence[str], said: Sequence[str], dialect: Any 
     answers = [{"question_id": n, "text": text} for n, text in enumerate(said)]
     return score_pope([write(folder / "coco_pope_random.json", questions)], [write(folder / "a.json", answers)],
                       dialect=dialect)  # fmt: skip
+
+
+def test_vizwiz_tells_apart_what_was_called_unanswerable(tmp_path: Path) -> None:
+    people = {
+        "a.jpg": (["mug"] * 2 + ["cup"] * 8, 1),
+        "b.jpg": (["unanswerable"] * 9 + ["cat"], 0),
+        "c.jpg": (["unanswerable"] * 6 + ["dog"] * 4, 0),
+        "d.jpg": (["blue"] * 10, 1),
+        "e.jpg": (["red"] * 10, 1),
+    }
+    truth = [
+        {"image": image, "question": "What is this?", "answers": [{"answer": text} for text in answers],
+         "answer_type": "other" if answerable else "unanswerable", "answerable": answerable}
+        for image, (answers, answerable) in people.items()
+    ]  # fmt: skip
+    said = ["mug", "unanswerable", "dog", "unanswerable", "green"]
+    answers = [{"image": image, "answer": answer} for image, answer in zip(people, said, strict=True)]
+    score = score_vizwiz(write(tmp_path / "truth.json", truth), write(tmp_path / "said.json", answers))
+    # "dog" has full accuracy, four people say so; only the call that there is an answer is wrong
+    assert causes(score) == [
+        ("wrong_answer", "minority answer"),
+        ("wrong_answer", "answered the unanswerable"),
+        ("wrong_answer", "called unanswerable"),
+        ("wrong_answer", "another answer"),
+    ]
+    check(score, tmp_path)
 
 
 def test_pope_yes_is_a_hallucination_and_no_a_missed_object(tmp_path: Path) -> None:

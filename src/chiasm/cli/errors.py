@@ -86,6 +86,13 @@ def _print_table(name: str, run: FaultyRun, rows: tuple[FaultRow, ...], asked: l
     from rich.console import Console
     from rich.table import Table
 
+    if not rows:
+        typer.echo(f"{name}: {run.score.task}, no mistakes among {len(run.score.items)} items")
+        if run.score.task == "captions":
+            typer.echo(
+                "  a lost n-gram has no cause of its own; `chiasm score chair` finds objects that are wrong or left out"
+            )
+        return
     ranking = ["AP50", *(metric for metric, measure in run.measures.items() if measure.better is not None)]
     costs = [{cost.metric: cost for cost in row.costs} for row in rows]
     own = [next((metric for metric in ranking if metric in row), "") for row in costs]

@@ -13,7 +13,7 @@ from chiasm.score.faults.questions import choice_faults, open_faults, preference
 from chiasm.score.result import Score
 
 _FINDERS: Mapping[str, Callable[[Score, Mapping[str, str]], Iterator[Fault]]] = {
-    **dict.fromkeys(("vqa", "gqa", "anls", "chartqa", "daquar", "tifa", "pairs"), open_faults),
+    **dict.fromkeys(("vqa", "vizwiz", "gqa", "anls", "chartqa", "daquar", "tifa", "pairs"), open_faults),
     **dict.fromkeys(("mmbench", "seed", "scienceqa", "nlvr2"), choice_faults),
     **dict.fromkeys(("pope", "mme"), yes_no_faults),
     **dict.fromkeys(("winoground", "sugarcrepe"), preference_faults),

@@ -13,6 +13,7 @@ from chiasm.score.result import Item, Score
 
 LANGUAGE_PRIOR = "language prior"
 MINORITY = "minority answer"
+GAVE_UP, ANSWERED_ANYWAY = "called unanswerable", "answered the unanswerable"
 BY_DEFAULT = "yes by default"
 """POPE's own rule reads every answer without a no as a yes."""
 TOLD_BY_FORM = {EMPTY, FORMAT_ONLY, LONGER, REFUSAL}
@@ -21,14 +22,18 @@ TOLD_BY_FORM = {EMPTY, FORMAT_ONLY, LONGER, REFUSAL}
 
 def open_faults(score: Score, blind: Mapping[str, str]) -> Iterator[Fault]:
     """Of answers in the model's own words. `blind` is what the same model said without seeing, by item id: a wrong
-    answer that is the same was not looked up in the picture."""
+    answer that is the same was not looked up in the picture. VizWiz asks first whether there is an answer at all."""
     for item, repair in _imperfect(score):
         if item.problem is not None:
             yield unparsed(item, repair)
             continue
+        if {"called", "found"} & repair.keys():
+            called = item.statistics["called"]
+            yield Fault(item.id, "wrong_answer", GAVE_UP if called else ANSWERED_ANYWAY, f"said {item.parsed}", repair)
+            continue
         accepted = _accepted(item)
         said = item.prediction if isinstance(item.prediction, str) else " ".join(map(str, item.parsed or ()))
-        if score.task == "vqa" and item.statistics["score"] > 0:
+        if score.task in ("vqa", "vizwiz") and item.statistics["score"] > 0:
             yield Fault(item.id, "wrong_answer", MINORITY, item.slices["outcome"], repair)
             continue
         cause, detail = wrong_answer_cause(said, accepted)

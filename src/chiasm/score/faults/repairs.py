@@ -15,6 +15,7 @@ _CHOICE = {"right": "questions"}
 _PIXELS = {"intersection": _TRUE_PIXELS, "union": _TRUE_PIXELS}
 _BEST: dict[str, dict[str, str]] = {
     "vqa": {"score": _ATTAINABLE, "score_with_answer_ids": _ATTAINABLE},
+    "vizwiz": {"score": _ATTAINABLE, "called": "true", "found": "true"},
     "gqa": {"right": "questions", "binary_right": "binary", "open_right": "open"}
     | dict.fromkeys(("valid", "plausible"), "questions"),
     "anls": dict.fromkeys(("anls", "anls_paper", "exact"), "questions"),
