@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chiasm.errors import DataError
-from chiasm.score.vqa.daquar import read_triples, score_daquar, set_score, wups_likeness
+from chiasm.score.vqa.daquar import Triple, read_triples, score_daquar, set_score, wups_likeness
 from chiasm.score.vqa.wordnet import WordNet, find_wordnet
 
 # A tree of senses: entity > thing > (seat > chair, table), entity > idea. A lemma's line names its senses in order.
@@ -152,6 +152,15 @@ def test_bad_files(files, tmp_path):
         score_daquar(questions, said)
     with pytest.raises(DataError, match="No such file"):
         read_triples(tmp_path / "nowhere")
+
+
+def test_the_original_layout_names_the_image_in_the_question(tmp_path):
+    path = tmp_path / "qa.37.raw.test.txt"
+    path.write_text("what is under the lamp in the image7 ?\ntable, chair\n\nhow many chairs are in the image12 ?\n3\n")
+    assert read_triples(path) == [
+        Triple("what is under the lamp in the image7 ?", "table, chair", "image7"),
+        Triple("how many chairs are in the image12 ?", "3", "image12"),
+    ]
 
 
 def test_json_predictions_by_position(files):

@@ -21,6 +21,7 @@ from chiasm.score.vqa.wordnet import WordNet, find_wordnet
 
 THRESHOLDS = (0.9, 0.0)
 Likeness = Callable[[str, str], float]
+_NAMED_IMAGE = re.compile(r"\b(image\d+) *\?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +34,21 @@ class Triple:
 
 
 def read_triples(path: Path | str) -> list[Triple]:
-    """The questions of a ``format_triple`` file: question, answer and image name, a line each.
+    """The questions of a ``format_triple`` file (question, answer and image name, a line each), or of DAQUAR's original
+    files, whose questions name the image ("... in the image3 ?") and are followed by the answer.
 
-    Raises DataError if the file can't be read or ends within a triple.
+    Raises DataError if the file can't be read or ends within a question.
     """
     lines = [line.strip() for line in read_text(path).split("\n") if line.strip()]
+    named = [_NAMED_IMAGE.search(question) for question in lines[::2]]
+    if named and all(named) and len(lines) % 2 == 0:
+        pairs = zip(named, lines[::2], lines[1::2], strict=True)
+        return [Triple(question, answer, image[1]) for image, question, answer in pairs if image]
     if not lines or len(lines) % 3:
-        raise DataError(f"{path} has {len(lines)} lines; expected three for each question: question, answer, image")
+        raise DataError(
+            f"{path} has {len(lines)} lines; expected three for each question (question, answer, image) "
+            f"or two (a question that ends in 'imageN ?', and its answer)"
+        )
     return [Triple(*lines[at : at + 3]) for at in range(0, len(lines), 3)]
 
 
