@@ -48,6 +48,13 @@ def test_tables_of_two_models(folders: tuple[Path, Path]) -> None:
     assert "2 times all models say the same against the truth" in result.output
 
 
+def test_the_page_beside_the_tables(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    result = run("errors", *folders, "--report", tmp_path / "page.html", "--json")
+    assert result.exit_code == 0, result.output
+    json.loads(result.stdout)
+    assert "What the faults cost" in (tmp_path / "page.html").read_text("utf-8")
+
+
 def test_json_and_csv_have_every_fault(folders: tuple[Path, Path], tmp_path: Path) -> None:
     result = run("errors", *folders, "--json", "-o", tmp_path / "out" / "faults.csv")
     content = json.loads(result.output)

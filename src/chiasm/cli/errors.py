@@ -36,6 +36,7 @@ def errors(
     examples: Annotated[int, typer.Option(min=0, help="Worst examples of each cause.")] = 1,
     images: Annotated[Path | None, typer.Option(help="Folder of the pictures, to show where an example is.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write every fault to this CSV file.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Also write the page of `chiasm report` to this file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")] = False,
 ) -> None:
     """Kinds and causes of mistakes, what each costs in every metric, and where several models contradict the truth."""
@@ -45,25 +46,29 @@ def errors(
         from chiasm.score.faults.report import report_faults
 
         found = {name: read_faults(folder, blind) for name, folder in named_runs(runs).items()}
-        report = report_faults(found, examples)
+        told = report_faults(found, examples)
         for name, run in found.items():
-            _check_known(metric or [], name, run, report)
+            _check_known(metric or [], name, run, told)
         if out:
             _write_csv(out, found)
+        if report:
+            from chiasm.report.html import write_report
+
+            typer.echo(f"report: {write_report(runs, report, images=images)}", err=as_json)
         if as_json:
-            print(json.dumps(asdict(report), ensure_ascii=False))
+            print(json.dumps(asdict(told), ensure_ascii=False))
             return
-        pictures = _pictures(report, images) if images else {}
+        pictures = _pictures(told, images) if images else {}
         for name, run in found.items():
-            _print_table(name, run, report.runs[name].table, metric or [])
-            _print_examples(report.runs[name].table, pictures)
-            _print_clusters(report.runs[name].clusters)
-        for pair in report.pairs:
+            _print_table(name, run, told.runs[name].table, metric or [])
+            _print_examples(told.runs[name].table, pictures)
+            _print_clusters(told.runs[name].clusters)
+        for pair in told.pairs:
             _print_pair(pair, "images" if found[pair.first].score.task.startswith("coco-") else "items")
-        if report.suspects is not None:
-            _print_suspects(report.suspects, pictures)
-        if report.unannotated:
-            _print_unannotated(report.unannotated, pictures)
+        if told.suspects is not None:
+            _print_suspects(told.suspects, pictures)
+        if told.unannotated:
+            _print_unannotated(told.unannotated, pictures)
 
 
 def _check_known(asked: list[str], name: str, run: FaultyRun, report: FaultReport) -> None:

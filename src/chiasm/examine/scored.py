@@ -10,6 +10,7 @@ import numpy as np
 from chiasm.errors import RunError
 from chiasm.examine.run_folder import SUMMARY, read_manifest, read_rows
 from chiasm.score import metrics
+from chiasm.score.derived_slices import with_derived_slices
 from chiasm.score.measure import Measure
 from chiasm.score.measures import measures_of
 from chiasm.score.result import Item, Score
@@ -23,7 +24,7 @@ def read_scored(folder: Path | str) -> tuple[Score, dict[str, Measure]]:
     """
     folder = Path(folder)
     if read_manifest(folder).get("kind") == "score":
-        score = read_score(folder)
+        score = with_derived_slices(read_score(folder))
         return score, measures_of(score)
     return _examined(folder)
 

@@ -14,6 +14,7 @@ from chiasm.errors import DataError, RunError
 from chiasm.examine.compare_runs import named_runs
 from chiasm.examine.slice_run import REASONS
 from chiasm.score.bootstrap import Table
+from chiasm.score.derived_slices import with_derived_slices
 from chiasm.score.faults import TASKS, Fault, FaultCost, fault_costs, find_faults
 from chiasm.score.measure import Measure
 from chiasm.score.measures import measures_of
@@ -95,7 +96,7 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
     """Raises RunError for a folder that is no finished score and for two tasks, ConfigError for one given twice."""
     runs = []
     for name, folder in named_runs(folders).items():
-        score = read_score(folder)
+        score = with_derived_slices(read_score(folder))
         runs.append(Run(name, folder, read_json(folder / MANIFEST), score, _measures(score), find_faults(score)))
     tasks = sorted({run.score.task for run in runs})
     if len(tasks) > 1:
