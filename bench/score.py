@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import io
+import json
 import random
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import Row, compare, options, publish
+from faster_coco_eval import COCO, COCOeval_faster
+from measure import Row, beside, compare, interleaved, options, publish
 
 from chiasm.score.captioning.score import caption_items, measures
 from chiasm.score.generation.features import fid
+from chiasm.score.regions.coco import score_coco
+from chiasm.score.regions.coco_accumulate import Accumulation
+from chiasm.score.regions.coco_backend import official
+from chiasm.score.regions.coco_files import read_results, read_truth
+from chiasm.score.regions.coco_matching import match
 from chiasm.score.retrieval.ranks import ranks_in_columns, ranks_in_rows
 from chiasm.score.vqa.accuracy import judge_all
 from chiasm.score.vqa.annotations import Annotation
@@ -183,6 +192,99 @@ def fid_row(width: int, repeats: int) -> Row:
     return equal_and_timed(what, "scipy sqrtm", lambda: fid(real, made), theirs, np.allclose, repeats, 5)
 
 
+def coco_files(folder: Path, images: int) -> tuple[Path, Path]:
+    """Seven objects in each image, and around each three boxes of random certainty, of which a third has another
+    name."""
+    rng = np.random.default_rng(0)
+    image = np.repeat(np.arange(1, images + 1), 7)
+    category = rng.integers(1, 81, len(image))
+    box = np.column_stack([rng.integers(0, 400, len(image)), rng.integers(0, 280, len(image)),
+                           rng.integers(10, 200, (len(image), 2))])  # fmt: skip
+    truth = {
+        "images": [{"id": i, "width": 640, "height": 480} for i in range(1, images + 1)],
+        "categories": [{"id": i, "name": str(i)} for i in range(1, 81)],
+        "annotations": [
+            {"id": n, "image_id": i, "category_id": c, "bbox": b, "area": b[2] * b[3], "iscrowd": 0}
+            for n, (i, c, b) in enumerate(zip(image.tolist(), category.tolist(), box.tolist(), strict=True), 1)
+        ],
+    }
+    image, category, box = (
+        image.repeat(3),
+        category.repeat(3),
+        box.repeat(3, axis=0) + rng.normal(0, 15, (21 * images, 4)),
+    )
+    box[:, 2:] = np.maximum(box[:, 2:], 4)
+    category = np.where(rng.random(len(image)) < 0.7, category, rng.integers(1, 81, len(image)))
+    columns = (image.tolist(), category.tolist(), box.round(2).tolist(), rng.random(len(image)).tolist())
+    results = [{"image_id": i, "category_id": c, "bbox": b, "score": s} for i, c, b, s in zip(*columns, strict=True)]
+    paths = folder / f"truth_{images}.json", folder / f"results_{images}.json"
+    for path, content in zip(paths, (truth, results), strict=True):
+        path.write_text(json.dumps(content))
+    return paths
+
+
+def backend_numbers(truth: Any, results: Any) -> np.ndarray:
+    """The twelve numbers by faster-coco-eval as its users call it, from paths or from what is in the files."""
+    known = COCO(truth)
+    evaluation = COCOeval_faster(known, known.loadRes(results), "bbox", print_function=lambda *text: None)
+    evaluation.run()
+    return np.array(evaluation.stats)
+
+
+def coco_rows(folder: Path, images: int, repeats: int) -> list[Row]:
+    """From files to the twelve numbers, with matches, reasons and their costs; and from what has been read."""
+    truth, results = coco_files(folder, images)
+    known = read_truth(truth, "bbox")
+    detections, _ = read_results(results, known, "bbox")
+    read = json.loads(truth.read_text()), json.loads(results.read_text())
+
+    def from_files() -> list[float | None]:
+        return [value.value for value in score_coco(truth, results, replicates=0).values[:12]]
+
+    def once_read() -> list[float | None]:
+        return list(official(known, detections, match(detections, known.objects), "bbox")[0].values())
+
+    what, peer = f"COCO's numbers of {images:,} images, {len(detections):,} boxes", "faster-coco-eval alone"
+    from_paths = (str(truth), str(results))
+    return [
+        equal_and_timed(
+            f"{what}, from files", peer, from_files, lambda: backend_numbers(*from_paths), np.allclose, repeats, 0.95
+        ),
+        equal_and_timed(
+            f"{what}, once read", peer, once_read, lambda: backend_numbers(*read), np.allclose, repeats, 0.95
+        ),
+    ]
+
+
+def coco_interval_row(folder: Path, images: int, replicates: int, runs: int) -> Row:
+    """All of `chiasm score coco-det`. The backend runs on a few of the resampled sets only; its time is scaled up."""
+    truth, results = coco_files(folder, images)
+    known = read_truth(truth, "bbox")
+    detections, _ = read_results(results, known, "bbox")
+    content, said = json.loads(truth.read_text()), json.loads(results.read_text())
+    rng = np.random.default_rng(0)
+    drawn = [rng.integers(1, images + 1, images) for _ in range(runs)]
+
+    def of_draw(rows: list[dict[str, Any]], draw: np.ndarray) -> list[dict[str, Any]]:
+        by_image: dict[int, list[dict[str, Any]]] = {}
+        for row in rows:
+            by_image.setdefault(row["image_id"], []).append(row)
+        found = [row | {"image_id": new} for new, old in enumerate(draw.tolist(), 1) for row in by_image.get(old, ())]
+        return [row | {"id": number} for number, row in enumerate(found, 1)]
+
+    def theirs() -> np.ndarray:
+        resampled = ((content | {"annotations": of_draw(content["annotations"], draw)}, draw) for draw in drawn)
+        return np.array([backend_numbers(truth, of_draw(said, draw)) for truth, draw in resampled])
+
+    accumulation = Accumulation(match(detections, known.objects), detections, known.objects, len(known.names))
+    weights = np.array([np.bincount(draw - 1, minlength=images) for draw in drawn])
+    assert np.allclose(accumulation.averages(weights).standard.T, theirs())
+    seconds = interleaved(1, lambda: score_coco(truth, results, replicates=replicates), theirs, warm_up=False)
+    what = f"the same with intervals of {replicates} resampled sets"
+    peer = f"faster-coco-eval on each ({runs} runs, times {replicates // runs})"
+    return beside(what, peer, seconds[:, 0], seconds[:, 1] * replicates / runs)
+
+
 def start_row(repeats: int) -> Row:
     def start(*command: str) -> None:
         subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL)
@@ -202,6 +304,10 @@ def main() -> None:
     if find_spec("pycocoevalcap"):
         rows += [caption_row(count, chosen.repeats, aim) for count, aim in ((1000, 10), (5000, 8))]
         rows += [caption_row(40_000, 1, 6)]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        rows += coco_rows(folder, 1000, 3 * chosen.repeats) + coco_rows(folder, 5000, chosen.repeats)
+        rows += [coco_interval_row(folder, 1000, 200, 4)]
     rows += [
         vqa_row(214_354, 1),
         retrieval_row(5000, 25_000, 1),

@@ -48,7 +48,8 @@ def cost(score: Score, faults: tuple[Fault, ...]) -> dict[tuple[str, str | None,
 
 
 def value(score: Score, metric: str) -> float:
-    return next(value.value for value in score.values if value.metric == metric and value.slice is None) or 0.0
+    """0 for what is not there: false detections that disappear change no recall."""
+    return next((value.value for value in score.values if value.metric == metric and value.slice is None), 0.0) or 0.0
 
 
 def assert_like_tide(score: Score, within: float = 1e-9) -> None:
@@ -56,7 +57,9 @@ def assert_like_tide(score: Score, within: float = 1e-9) -> None:
     faults = find_faults(score)
     costs = cost(score, faults)
     for reason, (kind, cause) in AS_TIDE_SAYS.items():
-        assert costs.get((kind, cause, "AP50"), 0) == pytest.approx(value(score, f"AP50 cost: {reason}"), abs=within)
+        for metric in ("AP", "AP50", "AR100"):
+            expected = value(score, f"{metric} cost: {reason}")
+            assert costs.get((kind, cause, metric), 0) == pytest.approx(expected, abs=within)
     together = tuple(replace(fault, kind="all", cause="all") for fault in faults)
     # Missed objects are no longer asked for, so where there are no others AP50 has nothing to find.
     seen = {item.slices["reason"] for item in score.items} & {"found", "mislocated", "wrong name"}
@@ -141,7 +144,8 @@ def test_real_detector_costs_what_tide_says(shared_data: Path) -> None:
     folder = shared_data / "coco-mini"
     truth = folder / "annotations" / "instances_val2017.json"
     score = score_coco(truth, folder / "predictions" / "fastestdet_val2017.json", replicates=20)
-    assert_like_tide(score, within=1e-4)  # equal certainties in two pictures: items do not tell the pictures' order
+    # Items do not tell the order of pictures with equal certainties, nor what is found above IoU .5 but not at it.
+    assert_like_tide(score, within=1e-3)
     for cost in fault_costs(score, find_faults(score), measures_of(score)):
         assert cost.ci_low is not None
         assert cost.ci_high is not None

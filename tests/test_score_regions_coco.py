@@ -11,13 +11,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chiasm.errors import DataError
-from chiasm.score.regions.coco import resampled_coco, score_coco
-from chiasm.score.regions.coco_accumulate import METRICS, accumulate, average_precision
+from chiasm.score.regions.coco import score_coco
+from chiasm.score.regions.coco_accumulate import METRICS, Accumulation
 from chiasm.score.regions.coco_backend import official
-from chiasm.score.regions.coco_costs import costs
+from chiasm.score.regions.coco_costs import Costs
+from chiasm.score.regions.coco_curves import Curves, Outcome
 from chiasm.score.regions.coco_files import read_results, read_truth
 from chiasm.score.regions.coco_matching import match
+from chiasm.score.regions.coco_overlaps import overlaps
 from chiasm.score.regions.coco_reasons import explain
+from chiasm.score.score_folder import summary
 
 pytest.importorskip("faster_coco_eval")
 
@@ -36,6 +39,22 @@ def write(folder: Path, objects: list[dict], detections: list[dict], images: int
 
 def thing(box: list[float], category: int = 3, image: int = 1, **more: Any) -> dict:
     return {"image_id": image, "category_id": category, "bbox": box, **more}
+
+
+def backend(truth: Path, results: Path) -> tuple[dict[str, float], list[float]]:
+    """The twelve numbers, and AP by category, NaN for -1, by faster-coco-eval as its users call it, but with ids from 1
+    and with areas."""
+    from faster_coco_eval import COCO, COCOeval_faster
+
+    content = json.loads(truth.read_text())
+    rows = [row | {"id": row["id"] + 1, "area": row["bbox"][2] * row["bbox"][3]} for row in content["annotations"]]
+    known = COCO(content | {"annotations": rows})
+    found = known.loadRes(json.loads(results.read_text()))
+    evaluation = COCOeval_faster(known, found, "bbox", print_function=lambda *text: None)
+    evaluation.run()
+    numbers = np.where(evaluation.stats == -1, np.nan, evaluation.stats).tolist()
+    by_category = evaluation.eval["precision"][:, :, :, 0, -1].mean(axis=(0, 1))
+    return dict(zip(METRICS, numbers, strict=True)), np.where(by_category == -1, np.nan, by_category).tolist()
 
 
 def values(folder: Path, objects: list[dict], detections: list[dict], images: int = 1) -> dict[str, float | None]:
@@ -67,13 +86,24 @@ def test_by_hand(tmp_path: Path) -> None:
     assert found["AP50 cost: background"] == pytest.approx(1 - full)
 
 
-def test_weights_are_copies_of_detections_by_hand() -> None:
-    # A hit, a miss, a hit; three objects. Weighted 2, 1, 1: recall 1/2 by the first, of 4 objects; 3/4 at 3 of 4.
-    drawn = np.array([[1, 2], [1, 1], [1, 1]])
-    true, counts = np.array([True, False, True]), np.ones(3, dtype=bool)
-    value = average_precision(drawn, true, counts, np.array([3, 4]))
-    assert value == pytest.approx([(34 * 1 + 33 * 2 / 3) / 101, (51 * 1 + 25 * 3 / 4) / 101])
-    assert average_precision(drawn, ~counts, counts, np.array([3, 0])) == pytest.approx([0, np.nan], nan_ok=True)
+def test_weights_are_copies_of_images_by_hand() -> None:
+    # A hit, a miss, a hit, each in an image of its own with an object; a second class in the last is never said.
+    # Weighted 2, 1, 1: recall 1/2 by the first, of 4 objects; 3/4 at 3 of 4.
+    outcome = Outcome(
+        image=np.array([0, 1, 2]),
+        category=np.zeros(3, dtype=int),
+        true=np.array([[True, False, True]]),
+        counts=np.ones((1, 3), dtype=bool),
+        object_image=np.array([0, 1, 2, 2]),
+        object_category=np.array([0, 0, 0, 1]),
+    )
+    weights = np.array([[1, 1, 1], [2, 1, 1], [1, 1, 0]])
+    precision, recall = Curves(outcome, 3).averages(weights)
+    assert recall[0, 0] == pytest.approx([2 / 3, 3 / 4, 1 / 2])
+    assert precision[0, 0] == pytest.approx([(34 * 1 + 33 * 2 / 3) / 101, (51 * 1 + 25 * 3 / 4) / 101, 51 / 101])
+    assert precision[0, 1] == pytest.approx([0, 0, np.nan], nan_ok=True)
+    assert np.isnan(precision[0, 2]).all()
+    assert Curves(outcome, 3).recall(weights) == pytest.approx(recall, nan_ok=True)
 
 
 @st.composite
@@ -99,13 +129,14 @@ def test_own_sums_equal_the_backend(tmp_path: Path, scene: tuple[list[dict], lis
     truth_path, results_path = write(tmp_path, *scene)
     truth = read_truth(truth_path, "bbox")
     detections, _ = read_results(results_path, truth, "bbox")
-    standard, by_category = official(truth, detections, "bbox")
     matches = match(detections, truth.objects)
-    ours = accumulate(matches, detections, truth.objects, 2, np.ones((1, len(truth.images))))
-    expected = [np.nan if standard[name] is None else standard[name] for name in METRICS]
-    assert ours.standard[:, 0] == pytest.approx(expected, abs=1e-9, nan_ok=True)
-    categories = [np.nan if value is None else value for value in by_category.values()]
-    assert ours.category_ap[:, 0] == pytest.approx(categories, abs=1e-9, nan_ok=True)
+    expected, expected_by_category = backend(truth_path, results_path)
+    standard, by_category = official(truth, detections, matches, "bbox")
+    assert [*standard.values()] == [None if np.isnan(value) else value for value in expected.values()]
+    assert [*by_category.values()] == [None if np.isnan(value) else value for value in expected_by_category]
+    ours = Accumulation(matches, detections, truth.objects, 2).averages(np.ones((1, len(truth.images))))
+    assert ours.standard[:, 0] == pytest.approx([*expected.values()], abs=1e-9, nan_ok=True)
+    assert ours.category_ap[:, 0] == pytest.approx(expected_by_category, abs=1e-9, nan_ok=True)
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -121,15 +152,12 @@ def test_a_resample_equals_the_backend_on_copied_images(tmp_path: Path, scene: A
         return [row | {"image_id": new} for new, old in enumerate(copies, 1) for row in rows if row["image_id"] == old]
 
     truth_path, results_path = write(tmp_path, copied(objects), copied(detections), len(copies))
-    truth = read_truth(truth_path, "bbox")
-    expected, _ = official(truth, read_results(results_path, truth, "bbox")[0], "bbox")
+    expected, _ = backend(truth_path, results_path)
     truth_path, results_path = write(tmp_path, objects, detections, images)
     truth = read_truth(truth_path, "bbox")
     found, _ = read_results(results_path, truth, "bbox")
-    ours = accumulate(match(found, truth.objects), found, truth.objects, 2, np.array([weights]))
-    assert ours.standard[:, 0] == pytest.approx(
-        [np.nan if expected[name] is None else expected[name] for name in METRICS], abs=1e-9, nan_ok=True
-    )
+    ours = Accumulation(match(found, truth.objects), found, truth.objects, 2).averages(np.array([weights]))
+    assert ours.standard[:, 0] == pytest.approx([*expected.values()], abs=1e-9, nan_ok=True)
 
 
 def test_every_reason_by_hand(tmp_path: Path) -> None:
@@ -188,15 +216,34 @@ def test_costs_by_hand(tmp_path: Path) -> None:
     found, _ = read_results(results_path, truth, "bbox")
     matches = match(found, truth.objects)
     reasons = explain(found, truth.objects, matches)
-    gained = costs(matches, found, truth.objects, reasons, 2, np.ones((1, 1)))
+    gained = Costs(matches, found, truth.objects, reasons, 2).won(np.ones((1, 1)))
     now = 26 / 101
     # The better of the two shifted boxes finds its cup, the other goes: half of the cups, 51 levels, at precision 1.
-    assert gained["mislocated"][0] == pytest.approx(51 / 101 - now)
+    assert gained["AP50", "mislocated"][0] == pytest.approx(51 / 101 - now)
     # Called a cup it is the second hit, after two misses: precision 2/4 from recall .26 on to .50, 25 levels.
-    assert gained["wrong name"][0] == pytest.approx((26 + 25 * 0.5) / 101 - now)
+    assert gained["AP50", "wrong name"][0] == pytest.approx((26 + 25 * 0.5) / 101 - now)
     # One cup fewer to find: 1/3 of them, 34 levels.
-    assert gained["missed"][0] == pytest.approx(34 / 101 - now)
-    assert gained["duplicate"][0] == gained["background"][0] == 0
+    assert gained["AP50", "missed"][0] == pytest.approx(34 / 101 - now)
+    assert gained["AP50", "duplicate"][0] == gained["AP50", "background"][0] == 0
+    # All that is found or mended lies exactly, so that every threshold has what .5 has.
+    for error in ("mislocated", "wrong name", "missed", "duplicate"):
+        assert gained["AP", error][0] == pytest.approx(gained["AP50", error][0])
+    # A quarter of the cups is found: half with one more, a third with one fewer to find.
+    recalls = [gained["AR100", error][0] for error in ("mislocated", "wrong name", "missed")]
+    assert recalls == pytest.approx([1 / 4, 1 / 4, 1 / 12])
+
+
+def test_a_wrong_name_put_right_fits_no_better_than_its_box(tmp_path: Path) -> None:
+    # 80 of 100 columns of the cup that is called a dog: right at .50 to .80, 7 of 10 thresholds. The found cup fits at
+    # .50 to .60 only, and what it lacks beyond is no error but AP50 less AP.
+    objects = [thing([0, 0, 100, 100]), thing([200, 0, 100, 100])]
+    detections = [thing([0, 0, 62, 100], score=0.9), thing([200, 0, 80, 100], category=1, score=0.8)]
+    found = values(tmp_path, objects, detections)
+    # Thresholds with both cups, with the second alone, which comes after a false one, and with none.
+    both, second = 1, 51 / 101 / 2
+    assert found["AP50 cost: wrong name"] == pytest.approx(both - 51 / 101)
+    assert found["AP cost: wrong name"] == pytest.approx((3 * both + 4 * second - 3 * 51 / 101) / 10)
+    assert found["AR100 cost: wrong name"] == pytest.approx((7 * 0.5) / 10)
 
 
 def test_real_detections(shared_data: Path) -> None:
@@ -241,14 +288,11 @@ def test_masks_as_the_backend_reads_the_same_files(shared_data: Path, tmp_path: 
         evaluation.run()
         truth = read_truth(annotations, "segm")
         detections, notes = read_results(results, truth, "segm")
-        assert list(official(truth, detections, "segm")[0].values()) == pytest.approx(evaluation.stats, abs=1e-12)
-        ours = accumulate(
-            match(detections, truth.objects),
-            detections,
-            truth.objects,
-            len(truth.names),
-            np.ones((1, len(truth.images))),
-        )
+        matches = match(detections, truth.objects)
+        numbers, _ = official(truth, detections, matches, "segm")
+        assert list(numbers.values()) == pytest.approx(evaluation.stats, abs=1e-12)
+        accumulation = Accumulation(matches, detections, truth.objects, len(truth.names))
+        ours = accumulation.averages(np.ones((1, len(truth.images))))
         assert ours.standard[:, 0] == pytest.approx(evaluation.stats, abs=1e-9)
         assert bool(notes) == keep_boxes
 
@@ -260,6 +304,43 @@ def test_nothing_detected_and_nothing_to_find(tmp_path: Path) -> None:
     assert "No object to find" in score.notes[0]
 
 
+def test_overlaps_have_the_backends_bits(tmp_path: Path) -> None:
+    from faster_coco_eval import mask
+
+    rng = np.random.default_rng(0)
+    boxes, others = rng.random((40, 4)) * 100, np.round(rng.random((25, 4)) * 100)
+    others[0, 2:] = 0  # an empty box
+    crowd = np.arange(25) % 3 == 0
+    objects = [thing(box, iscrowd=int(is_crowd)) for box, is_crowd in zip(others.tolist(), crowd, strict=True)]
+    paths = write(tmp_path, objects, [thing(box, score=0.5) for box in boxes.tolist()])
+    truth = read_truth(paths[0], "bbox")
+    found = overlaps(read_results(paths[1], truth, "bbox")[0], truth.objects, np.arange(40))
+    ours = np.zeros((40, 25))
+    ours[found.detection, found.object] = found.iou
+    assert (ours == mask.iou(boxes, others, crowd.astype(int).tolist())).all()
+
+
+def test_items_are_made_when_they_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    objects = [thing([0, 0, 50, 50], image=1), thing([99, 99, 50, 50], image=1), thing([0, 0, 50, 50], image=2)]
+    said = [thing([0, 0, 50, 50], image=1, score=0.5), thing([0, 0, 50, 50], image=3, score=0.5)]
+    with monkeypatch.context() as patch:
+        patch.setattr("chiasm.score.regions.coco_items._of_detections", lambda *all_of_them: pytest.fail("too early"))
+        score = score_coco(*write(tmp_path, objects, said, 5), replicates=2)
+        counted = summary(score)
+    assert (counted["items"], counted["images"], counted["unparsed"]) == (4, 3, 0)
+    assert len(score.items) == len(list(score.items)) == 4
+    assert len({item.image for item in score.items}) == 3
+    assert score.items[-1].id == "2/object/2"
+
+
+def test_progress_is_told_of_every_resample(tmp_path: Path) -> None:
+    told: list[int] = []
+    paths = write(tmp_path, [thing([0, 0, 50, 50])], [thing([0, 0, 50, 50], score=0.5)])
+    score_coco(*paths, replicates=120, advance=told.append)
+    assert sum(told) == 120
+    assert len(told) > 1
+
+
 def test_intervals_can_be_left_out(tmp_path: Path) -> None:
     rows = [thing([0, 0, 50, 50], image=image) for image in range(1, 9)]
     paths = write(tmp_path, rows, [row | {"score": 0.5, "bbox": [0, 0, 45 + row["image_id"], 50]} for row in rows], 8)
@@ -268,20 +349,6 @@ def test_intervals_can_be_left_out(tmp_path: Path) -> None:
     assert {value.ci_low for value in without.values} == {None}
     assert with_them.values[0].ci_low is not None
     assert with_them == score_coco(*paths, replicates=50)  # the seed is fixed
-
-
-def test_resamples_of_two_detectors_are_paired(tmp_path: Path) -> None:
-    rows = [thing([0, 0, 50, 50], image=image) for image in range(1, 9)]
-    worse = [row | {"score": 0.5} for row in rows if row["image_id"] > 2]
-    truth, results = write(tmp_path, rows, worse, 8)
-    some = resampled_coco(truth, results, replicates=40)
-    results.write_text(json.dumps([row | {"score": 0.5} for row in rows]))
-    every = resampled_coco(truth, results, replicates=40)
-    # All is found, so AP is 1 in every resample; without two images never more, and less wherever one was drawn.
-    assert every["AP"] == pytest.approx(np.ones(40))
-    assert (some["AP"] <= every["AP"]).all()
-    assert 0 < some["AP"].min() < some["AP"].mean() < 1
-    assert np.isnan(some["AP_large"]).all()
 
 
 def test_order_of_files_and_text_ids_do_not_matter(tmp_path: Path) -> None:
@@ -304,6 +371,9 @@ def test_order_of_files_and_text_ids_do_not_matter(tmp_path: Path) -> None:
         ({"bbox": [1, 2, -3, 4]}, "'bbox' is"),
         ({"bbox": [1, 2, 3, float("inf")]}, "'bbox' is"),
         ({"image_id": None}, "'image_id' is None"),
+        ({"image_id": True}, "'image_id' is True"),
+        ({"bbox": [1, 2, "3", 4]}, "'bbox' is"),
+        ({"bbox": "1234"}, "'bbox' is"),
     ],
 )
 def test_broken_results_are_named(tmp_path: Path, row: dict, message: str) -> None:
@@ -311,6 +381,17 @@ def test_broken_results_are_named(tmp_path: Path, row: dict, message: str) -> No
     with pytest.raises(DataError, match=r"results\.json, entry 2") as caught:
         score_coco(*write(tmp_path, [thing([0, 0, 9, 9])], [good, good | row]))
     assert message in str(caught.value)
+
+
+def test_results_as_lines_and_a_row_that_is_none(tmp_path: Path) -> None:
+    good = thing([0, 0, 9, 9], score=0.5)
+    truth, results = write(tmp_path, [thing([0, 0, 9, 9])], [good])
+    in_a_list = score_coco(truth, results, replicates=0)
+    results.write_text(json.dumps(good) + "\n")
+    assert score_coco(truth, results, replicates=0) == in_a_list
+    results.write_text(json.dumps([good, 7]))
+    with pytest.raises(DataError, match="entry 2: expected an object"):
+        score_coco(truth, results)
 
 
 def test_broken_truth_is_named(tmp_path: Path) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from chiasm.cli.progress import progress
 from chiasm.cli.score_task import MissingWrong, Predictions, Truth, missing_as, task
 from chiasm.score.result import Score
+
+if TYPE_CHECKING:
+    from chiasm.score.regions.coco_files import Kind
 
 panel = "Boxes and masks"
 
@@ -18,17 +22,22 @@ Replicates = Annotated[int, typer.Option(min=0, help="Resampled sets for the int
 @task(panel, "coco-det")
 def coco_det(gt: Truth, pred: Predictions, replicates: Replicates = 1000) -> Score:
     """COCO's AP and AR of boxes, and what each kind of error costs."""
-    from chiasm.score.regions.coco import score_coco
-
-    return score_coco(gt, pred, "bbox", replicates)
+    return _coco(gt, pred, "bbox", replicates)
 
 
 @task(panel, "coco-seg")
 def coco_seg(gt: Truth, pred: Predictions, replicates: Replicates = 1000) -> Score:
     """COCO's AP and AR of masks, and what each kind of error costs."""
+    return _coco(gt, pred, "segm", replicates)
+
+
+def _coco(gt: Path, pred: Path, kind: Kind, replicates: int) -> Score:
     from chiasm.score.regions.coco import score_coco
 
-    return score_coco(gt, pred, "segm", replicates)
+    if not replicates:
+        return score_coco(gt, pred, kind, 0)
+    with progress("resampled sets", replicates) as advance:
+        return score_coco(gt, pred, kind, replicates, advance=advance)
 
 
 @task(panel)

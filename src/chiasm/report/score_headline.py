@@ -8,8 +8,9 @@ from math import isfinite
 
 from chiasm.errors import ChiasmError
 from chiasm.examine.compare_runs import compare_runs
-from chiasm.report.score_runs import AP50_COST, Run, interval, is_baseline, number
+from chiasm.report.score_runs import Run, interval, is_baseline, number
 from chiasm.score.compare import Comparison, Difference
+from chiasm.score.regions.coco_costs import COST
 from chiasm.score.result import Value
 
 
@@ -40,7 +41,7 @@ class MetricRow:
 def headline(runs: Sequence[Run]) -> list[MetricRow]:
     rows = []
     for metric in dict.fromkeys(metric for run in runs for metric in run.overall):
-        if metric.startswith(AP50_COST):  # drawn with the faults
+        if COST in metric:  # drawn with the faults
             continue
         values = [run.overall.get(metric) for run in runs]
         baselines = {name: value for run in reversed(runs) for name, value in _baselines(run, metric).items()}

@@ -22,8 +22,6 @@ from chiasm.score.result import Score, Value
 from chiasm.score.score_folder import MANIFEST, read_score
 
 MOST_LABELS = 100
-AP50_COST = "AP50 cost: "
-"""How the names of a detector's costs begin."""
 _MAIN = ("cider_d",)
 """Metrics that a page leads with wherever they are; otherwise the first one of the table."""
 

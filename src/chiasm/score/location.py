@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from chiasm.data.boxes import Boxes, area, as_array, iou_matrix
 from chiasm.types import Box
 
+CROWDED = 0.3
+"""Share of an object's box that another one covers."""
 SIZES = ("small", "medium", "large")
-_SIZE_LIMITS = (0.15, 0.30)
+SIZE_LIMITS = (0.15, 0.30)
 _BORDER = 0.01
 _GROSS = 0.1
 
@@ -21,7 +23,7 @@ def size_class(box: Box, image_size: tuple[int, int]) -> str:
     Relative to the picture, since COCO's absolute limits (32 and 96 pixels) say nothing about a picture of 96 pixels.
     """
     side = (box.area / max(image_size[0] * image_size[1], 1)) ** 0.5
-    return SIZES[sum(side >= limit for limit in _SIZE_LIMITS)]
+    return SIZES[sum(side >= limit for limit in SIZE_LIMITS)]
 
 
 def share_inside(boxes: Boxes, regions: Boxes) -> np.ndarray:
@@ -38,15 +40,21 @@ def miss_cause(true: Box, others: Sequence[Box], image_size: tuple[int, int]) ->
 
     Crowded: boxes of other objects cover 30 % of it or more (the largest one counts).
     """
-    if size_class(true, image_size) == "small":
-        return "small"
-    if (share_inside([true], others) >= 0.3).any():
-        return "crowded"
-    width, height = image_size
-    left, top, right, bottom = true.as_tuple()
-    if min(left, width - right) <= _BORDER * width or min(top, height - bottom) <= _BORDER * height:
-        return "at the border"
-    return "in plain view"
+    crowded = np.any(share_inside([true], others) >= CROWDED, axis=1)
+    [cause] = miss_causes(as_array([true]), crowded, np.array([image_size]))
+    return cause
+
+
+def miss_causes(true: np.ndarray, crowded: np.ndarray, image_sizes: np.ndarray) -> list[str]:
+    """As `miss_cause`, of many: ``xyxy`` (N, 4), whether another box covers `CROWDED` of it (N,), (width, height)
+    (N, 2)."""
+    width, height = image_sizes.T
+    left, top, right, bottom = true.T
+    side = np.sqrt(area(true) / np.maximum(width * height, 1))
+    at_side = np.minimum(left, width - right) <= _BORDER * width
+    at_edge = np.minimum(top, height - bottom) <= _BORDER * height
+    cases = {"small": side < SIZE_LIMITS[0], "crowded": crowded, "at the border": at_side | at_edge}
+    return _first_case(cases, "in plain view")
 
 
 def location_cause(
@@ -60,39 +68,46 @@ def location_cause(
     """
     if predicted is None:
         return "no box"
+    on_another = np.any(iou_matrix([predicted], others) >= threshold, axis=1)
+    [cause] = location_causes(as_array([predicted]), as_array([true]), on_another, np.array([image_size]), threshold)
+    return cause
+
+
+def location_causes(
+    predicted: np.ndarray, true: np.ndarray, on_another: np.ndarray, image_sizes: np.ndarray, threshold: float = 0.5
+) -> list[str]:
+    """As `location_cause`, of many: two times ``xyxy`` (N, 4), whether it lies on another object (N,), (width, height)
+    (N, 2)."""
     overlap = _iou(predicted, true)
-    if overlap >= threshold:
-        return "loose"
-    if any(_iou(predicted, other) >= threshold for other in others):
-        return "another instance"
-    if overlap < _GROSS:
-        for cause, repaired in _gross_repairs(predicted, image_size):
-            if _iou(repaired, true) >= threshold:
-                return cause
-    dx, dy = (t - p for t, p in zip(true.center, predicted.center, strict=True))
-    left, top, right, bottom = predicted.as_tuple()
-    if _iou(Box(left + dx, top + dy, right + dx, bottom + dy), true) >= threshold:
-        return "offset"
-    return "size" if overlap > 0 else "elsewhere"
+    shift = (true[:, :2] + true[:, 2:] - predicted[:, :2] - predicted[:, 2:]) / 2
+    cases = {"loose": overlap >= threshold, "another instance": on_another}
+    for cause, repairs in _gross_repairs(predicted, image_sizes.astype(np.float64)).items():
+        repaired = np.max([_iou(boxes, true) for boxes in repairs], axis=0)
+        cases[cause] = (overlap < _GROSS) & (repaired >= threshold)
+    cases["offset"] = _iou(predicted + np.tile(shift, 2), true) >= threshold
+    cases["size"] = overlap > 0
+    return _first_case(cases, "elsewhere")
 
 
-def _gross_repairs(box: Box, image_size: tuple[int, int]) -> list[tuple[str, Box]]:
-    width, height = image_size
-    left, top, right, bottom = box.as_tuple()
-    return [
-        ("axis order", Box(top, left, bottom, right)),
-        ("axis order", _scaled(Box(top, left, bottom, right), width / height, height / width)),
-        ("scale", _scaled(box, width / 1000, height / 1000)),
-        ("scale", _scaled(box, 1000 / width, 1000 / height)),
-        ("scale", _scaled(box, width, height)),
-        ("scale", _scaled(box, 1 / width, 1 / height)),
-        ("left-right", Box(width - right, top, width - left, bottom)),
-    ]
+def _gross_repairs(boxes: np.ndarray, sizes: np.ndarray) -> dict[str, list[np.ndarray]]:
+    both = np.tile(sizes, 2)
+    swapped = boxes[:, [1, 0, 3, 2]]
+    mirrored = boxes[:, [2, 1, 0, 3]] * [-1, 1, -1, 1] + both * [1, 0, 1, 0]
+    return {
+        "axis order": [swapped, swapped * both / both[:, [1, 0, 3, 2]]],
+        "scale": [boxes * both / 1000, boxes * 1000 / both, boxes * both, boxes / both],
+        "left-right": [mirrored],
+    }
 
 
-def _scaled(box: Box, x: float, y: float) -> Box:
-    return Box(box.x1 * x, box.y1 * y, box.x2 * x, box.y2 * y)
+def _first_case(cases: Mapping[str, np.ndarray], otherwise: str) -> list[str]:
+    names = [*cases, otherwise]
+    return [names[case] for case in np.select([*cases.values()], range(len(cases)), len(cases)).tolist()]
 
 
-def _iou(first: Box, second: Box) -> float:
-    return float(iou_matrix([first], [second])[0, 0])
+def _iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Of row with row: (N, 4) twice to (N,)."""
+    sides = np.minimum(first[:, 2:], second[:, 2:]) - np.maximum(first[:, :2], second[:, :2])
+    shared = np.prod(np.maximum(sides, 0), axis=1)
+    union = area(first) + area(second) - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)

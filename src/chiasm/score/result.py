@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import Any, overload
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,8 @@ class Item:
 
     `image` is what intervals are clustered by. `statistics` are the item's sufficient statistics: their sums give
     every metric of the task. `rule` is the parse rule that fired; `problem` says why there is no parsed prediction,
-    which counts as wrong. `prompt` is what was asked, empty where every picture is asked the same.
+    which counts as wrong. `prompt` is what was asked, empty where every picture is asked the same; `options` are the
+    texts of a choice by the letters that it showed them under.
     """
 
     id: str
@@ -43,6 +45,45 @@ class Item:
     problem: str | None = None
     slices: Mapping[str, str] = field(default_factory=dict)
     prompt: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many items there are, of how many images, and how many of them could not be parsed."""
+
+    items: int
+    images: int
+    unparsed: int
+
+
+class LateItems(Sequence[Item]):
+    """Items that are made when one is first looked at, for a scorer whose numbers take less time than they do."""
+
+    def __init__(self, counts: Counts, make: Callable[[], tuple[Item, ...]]) -> None:
+        self.counts, self._make = counts, make
+
+    @cached_property
+    def _made(self) -> tuple[Item, ...]:
+        return self._make()
+
+    def __len__(self) -> int:
+        return self.counts.items
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self._made)
+
+    @overload
+    def __getitem__(self, index: int) -> Item: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Item, ...]: ...
+    def __getitem__(self, index: int | slice) -> Item | tuple[Item, ...]:
+        return self._made[index]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and self._made == tuple(other)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,5 +94,12 @@ class Score:
     task: str
     dialect: str
     values: tuple[Value, ...]
-    items: tuple[Item, ...]
+    items: Sequence[Item]
     notes: tuple[str, ...] = ()
+
+    @property
+    def counts(self) -> Counts:
+        if isinstance(self.items, LateItems):
+            return self.items.counts
+        unparsed = sum(item.problem is not None for item in self.items)
+        return Counts(len(self.items), len({item.image for item in self.items}), unparsed)

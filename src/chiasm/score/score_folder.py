@@ -74,9 +74,7 @@ def summary(score: Score) -> dict[str, Any]:
     return {
         "task": score.task,
         "dialect": score.dialect,
-        "items": len(score.items),
-        "images": len({item.image for item in score.items}),
-        "unparsed": sum(item.problem is not None for item in score.items),
+        **asdict(score.counts),
         "metrics": [asdict(value) | {"slice": dict([value.slice]) if value.slice else None} for value in score.values],
         "notes": list(score.notes),
     }

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from chiasm.score.bootstrap import FEWEST_IMAGES, Table, small_sample_level
-from chiasm.score.faults.detection_costs import ap50_costs
+from chiasm.score.faults.detection_costs import detection_costs
 from chiasm.score.faults.fault import Fault, FaultCost
 from chiasm.score.faults.wholes import recount_wholes
 from chiasm.score.intervals import percentile_interval, resampled_sums
@@ -41,9 +41,9 @@ def fault_costs(
     """The change of every measure if the faults of a kind, or of one cause, were put right, with its paired interval.
 
     Whole images are resampled. Changes of 0 are left out, as are measures that a repair leaves without anything to
-    count, unless they should be low: no mention, no mistaken one. Detections are costed in AP50 as well. The costs of
-    two kinds need not add up to the cost of both, since a metric is no sum. Raises KeyError for a fault of an item that
-    `score` does not have.
+    count, unless they should be low: no mention, no mistaken one. Detections are costed in COCO's AP, AP50 and AR100 as
+    well. The costs of two kinds need not add up to the cost of both, since a metric is no sum. Raises KeyError for a
+    fault of an item that `score` does not have.
     """
     return group_costs(score, grouped(faults), measures, replicates, seed)
 
@@ -65,7 +65,7 @@ def group_costs(
     spread = resampled_sums(np.concatenate(blocks, axis=1), replicates, seed)
     found: list[FaultCost] = []
     if score.task.startswith("coco-"):
-        found += ap50_costs(score, groups, min(replicates, 200), seed)
+        found += detection_costs(score, groups, min(replicates, 200), seed)
     for name, measure in measures.items():
         before = repaired.value(measure, blocks[0].sum(axis=0, keepdims=True))[0]
         before_spread = repaired.value(measure, spread[:, :width])

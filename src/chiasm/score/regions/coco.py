@@ -2,36 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from chiasm.score.bootstrap import FEWEST_IMAGES, NO_INTERVAL, NO_VARIATION, small_sample_level
 from chiasm.score.intervals import BOOTSTRAP, percentile_interval
-from chiasm.score.regions.coco_accumulate import METRICS, accumulate
+from chiasm.score.regions.coco_accumulate import METRICS, Accumulation, Averages
 from chiasm.score.regions.coco_backend import official
-from chiasm.score.regions.coco_costs import costs
+from chiasm.score.regions.coco_costs import COST, Costs
 from chiasm.score.regions.coco_files import Kind, Regions, Truth, read_results, read_truth
-from chiasm.score.regions.coco_items import items
+from chiasm.score.regions.coco_items import late_items
 from chiasm.score.regions.coco_matching import Matches, match
 from chiasm.score.regions.coco_reasons import MISSED, explain
 from chiasm.score.result import Score, Value
 
+COST_REPLICATES = 200
+"""At most so many resamples for the costs, since there is a set of curves for each kind of error."""
+_AT_ONCE = 50
+_NONE = np.zeros(0)
+
 
 def score_coco(
-    truth: Path | str, results: Path | str, kind: Kind = "bbox", replicates: int = 1000, seed: int = 0
+    truth: Path | str,
+    results: Path | str,
+    kind: Kind = "bbox",
+    replicates: int = 1000,
+    seed: int = 0,
+    advance: Callable[[int], None] = lambda replicates: None,
 ) -> Score:
     """COCO's twelve numbers, AP by category, and what each kind of error costs.
 
     `truth` is an instances file, `results` a results file; `kind` says whether boxes or masks are compared. An image
     without results has no detections. Numbers come from faster-coco-eval and lie in [0, 1]; `n` counts the objects to
-    find. A number with nothing to find (COCO's -1) is None, with a note. ``AP50 cost: REASON`` is the AP50 won back if
-    that kind of error alone were mended; its `n` counts those errors.
+    find. A number with nothing to find (COCO's -1) is None, with a note. ``AP cost: REASON`` is the AP won back if
+    that kind of error alone were mended, as `Costs` says; its `n` counts those errors.
 
     Intervals resample whole images and are about other sets of as many images: AP falls as a set grows and its rare
-    categories fill up, so they do not say what a larger set would give. ``replicates=0`` leaves them out. There is one
-    item for each detection and one for each object that none of them found, with slices for category, size and the
-    reason at IoU .5.
+    categories fill up, so they do not say what a larger set would give. ``replicates=0`` leaves them out; `advance` is
+    told of every few that are done. There is one item for each detection and one for each object that none of them
+    found, with slices for category, size and the reason at IoU .5; they are made when one is first looked at.
 
     Raises DataError for files that can't be read or do not belong together, naming file and id.
     """
@@ -39,20 +50,20 @@ def score_coco(
     detections, notes = read_results(results, known, kind)
     matches = match(detections, known.objects)
     reasons = explain(detections, known.objects, matches)
+    standard, by_category = official(known, detections, matches, kind)
 
-    standard, by_category = official(known, detections, kind)
     images = len(known.images)
+    costs = Costs(matches, detections, known.objects, reasons, len(known.names))
+    now = costs.won(np.ones((1, images), dtype=np.int64))
     drawn = _draw(images, replicates, seed)
-    spread = accumulate(matches, detections, known.objects, len(known.names), drawn)
+    spread, cost_spread = _resampled(known, detections, matches, costs, drawn, advance)
     values = []
     for row, name in enumerate(METRICS):
         values.append(_value(name, standard[name], _objects(matches, name), images, spread.standard[row]))
-    once = np.ones((1, images), dtype=np.int64)
-    now = costs(matches, detections, known.objects, reasons, len(known.names), once)
-    later = costs(matches, detections, known.objects, reasons, len(known.names), drawn)
-    for error, gain in now.items():
+    for (metric, error), won in now.items():
         n = int(((reasons.object if error == MISSED else reasons.detection) == error).sum())
-        values.append(_value(f"AP50 cost: {error}", _defined(gain[0]), n, images, later[error]))
+        name = f"{metric}{COST}{error}"
+        values.append(_value(name, _defined(won[0]), n, images, cost_spread.get((metric, error), _NONE)))
     for index, name in enumerate(known.names):
         in_category = known.objects.category == index
         n = int((matches.counted[0] & in_category).sum())
@@ -61,24 +72,32 @@ def score_coco(
             where = ("category", name)
             values.append(_value("AP", by_category[name], n, category_images, spread.category_ap[index], where))
 
-    notes += _absent(known, standard, detections)
-    return Score(f"coco-{kind}", "COCO", tuple(values), items(known, detections, reasons, kind), notes)
+    items = late_items(known, detections, matches.overlaps, reasons, kind)
+    return Score(f"coco-{kind}", "COCO", tuple(values), items, notes + _absent(known, standard, detections))
 
 
-def resampled_coco(
-    truth: Path | str, results: Path | str, kind: Kind = "bbox", replicates: int = 1000, seed: int = 0
-) -> dict[str, np.ndarray]:
-    """The twelve numbers of each resample of the images, (replicates,), NaN where there is nothing to find.
-
-    The same truth and seed draw the same images whatever the results, so that the differences between two detectors'
-    resamples are paired. Raises DataError as `score_coco` does.
-    """
-    known = read_truth(truth, kind)
-    detections, _ = read_results(results, known, kind)
-    matches = match(detections, known.objects)
-    drawn = _draw(len(known.images), replicates, seed)
-    spread = accumulate(matches, detections, known.objects, len(known.names), drawn)
-    return dict(zip(METRICS, spread.standard, strict=True))
+def _resampled(
+    truth: Truth,
+    detections: Regions,
+    matches: Matches,
+    costs: Costs,
+    drawn: np.ndarray,
+    advance: Callable[[int], None],
+) -> tuple[Averages, dict[tuple[str, str], np.ndarray]]:
+    """The numbers of every draw, and the costs of the first `COST_REPLICATES`."""
+    if not len(drawn):
+        return Averages(np.zeros((len(METRICS), 0)), np.zeros((len(truth.names), 0))), {}
+    accumulation = Accumulation(matches, detections, truth.objects, len(truth.names))
+    parts, won = [], []
+    for start in range(0, len(drawn), _AT_ONCE):
+        some = drawn[start : start + _AT_ONCE]
+        parts.append(accumulation.averages(some))
+        if start < COST_REPLICATES:
+            won.append(costs.won(some))
+        advance(len(some))
+    standard = np.concatenate([part.standard for part in parts], axis=1)
+    category_ap = np.concatenate([part.category_ap for part in parts], axis=1)
+    return Averages(standard, category_ap), {key: np.concatenate([one[key] for one in won]) for key in won[0]}
 
 
 def _draw(images: int, replicates: int, seed: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from statistics import NormalDist
@@ -16,9 +16,10 @@ from chiasm.score.compare import Comparison, Found, judged
 from chiasm.score.intervals import percentile_interval
 from chiasm.score.paired_tests import SWAP
 from chiasm.score.pairs import LEVEL, POWER, Gap
-from chiasm.score.regions.coco_accumulate import METRICS, accumulate
+from chiasm.score.regions.coco_accumulate import METRICS, Accumulation
 from chiasm.score.regions.coco_files import Kind, Regions, Truth, read_results, read_truth
-from chiasm.score.regions.coco_matching import Matches, match
+from chiasm.score.regions.coco_matching import Matches, by_falling_score, match
+from chiasm.score.regions.coco_overlaps import Overlaps
 
 
 def compare_coco(
@@ -62,28 +63,38 @@ def compare_coco(
     return Comparison(judged(found, margin), notes)
 
 
+@dataclass(frozen=True, slots=True)
 class _Both:
     """Two detectors as one on twice the images: the second's detections and objects stand in images of their own."""
 
-    def __init__(self, matches: Matches, detections: Regions, objects: Regions, categories: int) -> None:
-        self.matches, self.detections, self.objects, self.categories = matches, detections, objects, categories
+    matches: Matches
+    detections: Regions
+    accumulation: Accumulation
 
     def numbers(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """COCO's numbers, (12, rows), where (rows, images) say how often the images of each detector count."""
-        weights = np.concatenate([first, second], axis=1)
-        return accumulate(self.matches, self.detections, self.objects, self.categories, weights).standard
+        return self.accumulation.averages(np.concatenate([first, second], axis=1)).standard
 
 
 def _both(known: Truth, detections: tuple[Regions, Regions], matches: tuple[Matches, Matches]) -> _Both:
     shift = len(known.images)
+    together, objects = _joined(*detections, shift), _joined(known.objects, known.objects, shift)
+    rank = np.concatenate([one.rank for one in matches])
+    first, second = (one.overlaps for one in matches)
     joined = Matches(
-        rank=np.concatenate([one.rank for one in matches]),
+        rank=rank,
+        by_score=by_falling_score(together, rank),
+        overlaps=Overlaps(
+            np.concatenate([first.detection, second.detection + len(detections[0])]),
+            np.concatenate([first.object, second.object + len(known.objects)]),
+            np.concatenate([first.iou, second.iou]),
+        ),
         true=np.concatenate([one.true for one in matches], axis=2),
         ignored=np.concatenate([one.ignored for one in matches], axis=2),
         found=np.concatenate([one.found for one in matches], axis=1),
         counted=np.concatenate([one.counted for one in matches], axis=1),
     )
-    return _Both(joined, _joined(*detections, shift), _joined(known.objects, known.objects, shift), len(known.names))
+    return _Both(joined, together, Accumulation(joined, together, objects, len(known.names)))
 
 
 def _joined(first: Regions, second: Regions, shift: int) -> Regions:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from chiasm.score.regions.coco_files import Regions
-from chiasm.score.regions.coco_matching import MOST_DETECTIONS, Matches, overlaps
+from chiasm.score.regions.coco_matching import MOST_DETECTIONS, Matches
+from chiasm.score.regions.coco_overlaps import Overlaps
 
 FOUND = "found"
 IGNORED = "ignored"
@@ -50,32 +51,28 @@ class Reasons:
 def explain(detections: Regions, objects: Regions, matches: Matches) -> Reasons:
     """The reason of every detection and object."""
     count = len(detections)
-    reason = np.full(count, IGNORED, dtype=object)
-    partner = np.full(count, -1, dtype=np.int64)
-    best_iou = np.zeros(count)
-    scored = np.flatnonzero(matches.rank < MOST_DETECTIONS)
-    scored_of, objects_of = _by_image(scored, detections), _by_image(np.flatnonzero(~objects.crowd), objects)
-    for image, members in scored_of.items():
-        candidates = objects_of.get(image, np.zeros(0, dtype=np.int64))
-        iou = overlaps(detections, members, objects, candidates)
-        same_name = detections.category[members][:, None] == objects.category[candidates][None, :]
-        nearest, iou_same = _best(iou, candidates, same_name)
-        nearest_other, iou_other = _best(iou, candidates, ~same_name)
-        found = matches.found[0, members]
-        cases = {  # the first that applies
-            FOUND: matches.true[0, 0, members],
-            IGNORED: found >= 0,  # a crowd, since it is not true
-            MISLOCATED: (iou_same >= _NEAR) & (iou_same < _RIGHT),
-            WRONG_NAME: iou_other >= _RIGHT,
-            DUPLICATE: iou_same >= _RIGHT,
-            WRONG_NAME_AND_PLACE: iou_other >= _NEAR,
-        }
-        partners = {FOUND: found, MISLOCATED: nearest, WRONG_NAME: nearest_other, DUPLICATE: nearest}
-        reason[members] = why = np.select([*cases.values()], np.array([*cases], dtype=object), BACKGROUND)
-        partner[members] = np.select([why == name for name in partners], [*partners.values()], -1)
-        with_partner = np.where(candidates[None, :] == partner[members][:, None], iou, 0).max(axis=1, initial=0)
-        best_iou[members] = np.where(partner[members] >= 0, with_partner, np.maximum(iou_same, iou_other))
-    return Reasons(reason, _of_objects(detections, objects, reason, partner), partner, best_iou)
+    own = matches.overlaps[~objects.crowd[matches.overlaps.object]]
+    same_name = detections.category[own.detection] == objects.category[own.object]
+    nearest, iou_same = _nearest(own[same_name], count)
+    nearest_other, iou_other = _nearest(own[~same_name], count)
+    found = matches.found[0]
+    cases = {  # the first that applies
+        FOUND: matches.true[0, 0],
+        IGNORED: (found >= 0) | (matches.rank >= MOST_DETECTIONS),  # not true, so that what it found is a crowd
+        MISLOCATED: (iou_same >= _NEAR) & (iou_same < _RIGHT),
+        WRONG_NAME: iou_other >= _RIGHT,
+        DUPLICATE: iou_same >= _RIGHT,
+        WRONG_NAME_AND_PLACE: iou_other >= _NEAR,
+    }
+    names = np.array([*cases, BACKGROUND], dtype=object)
+    case = np.select([*cases.values()], range(len(cases)), len(cases))
+    reason = names[case]
+    partners = {FOUND: found, MISLOCATED: nearest, WRONG_NAME: nearest_other, DUPLICATE: nearest}
+    partner = np.select([reason == name for name in partners], [*partners.values()], -1)
+    iou = np.where(partner >= 0, 0.0, np.maximum(iou_same, iou_other))
+    with_partner = own[own.object == partner[own.detection]]
+    iou[with_partner.detection] = with_partner.iou
+    return Reasons(reason, _of_objects(detections, objects, reason, partner), partner, iou)
 
 
 def _of_objects(detections: Regions, objects: Regions, reason: np.ndarray, partner: np.ndarray) -> np.ndarray:
@@ -88,20 +85,13 @@ def _of_objects(detections: Regions, objects: Regions, reason: np.ndarray, partn
     return of_object
 
 
-def _best(iou: np.ndarray, candidates: np.ndarray, allowed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each row the allowed candidate with the largest IoU, -1 if there is none, and that IoU, then 0."""
-    if not len(candidates):
-        return np.full(len(iou), -1), np.zeros(len(iou))
-    masked = np.where(allowed, iou, -1)
-    column = masked.argmax(axis=1)
-    value = masked[np.arange(len(iou)), column]
-    return np.where(value >= 0, candidates[column], -1), np.maximum(value, 0)
-
-
-def _by_image(chosen: np.ndarray, regions: Regions) -> dict[int, np.ndarray]:
-    if not len(chosen):
-        return {}
-    order = chosen[np.argsort(regions.image[chosen], kind="stable")]
-    images = regions.image[order]
-    starts = np.flatnonzero(np.r_[True, np.diff(images) != 0])
-    return {int(images[start]): part for start, part in zip(starts, np.split(order, starts[1:]), strict=True)}
+def _nearest(pairs: Overlaps, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The object that each of `count` detections overlaps most, the first of equals, -1 for none, and their IoU."""
+    nearest, most = np.full(count, -1, dtype=np.int64), np.zeros(count)
+    if not len(pairs.iou):
+        return nearest, most
+    begins = np.flatnonzero(np.diff(pairs.detection, prepend=-1))
+    most[pairs.detection[begins]] = np.maximum.reduceat(pairs.iou, begins)
+    best = pairs[pairs.iou == most[pairs.detection]]
+    nearest[best.detection[::-1]] = best.object[::-1]  # of equals the first is written last
+    return nearest, most
