@@ -244,7 +244,7 @@ def test_blind_predictions_of_gqa_mme_and_vizwiz(tmp_path: Path) -> None:
         pairs = zip(("a", "a", "b", "b"), ("Yes", "No", "Yes", "No"), answers, strict=True)
         (tmp_path / name).mkdir()
         written(tmp_path / name, "color.txt", "".join(f"{image}\t?\t{true}\t{text}\n" for image, true, text in pairs))
-    found = numbers(score_mme(tmp_path / "see", tmp_path / "not"))
+    found = numbers(score_mme(tmp_path / "see", blind=tmp_path / "not"))
     assert (found["accuracy_plus"], found["baseline.blind.accuracy_plus"]) == (0.5, 0.5)
     assert (found["right_blind_too.accuracy"], found["right_blind_too.accuracy_plus"]) == (pytest.approx(2 / 3), 0)
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from chiasm.errors import DataError
+from chiasm.errors import ConfigError, DataError
 from chiasm.score.captioning import java_tools
-from chiasm.score.captioning.bridges import Bridged
+from chiasm.score.captioning.bridges import CORENLP, Bridged, spice
 from chiasm.score.captioning.meteor import METEOR, meteor_statistics
 from chiasm.score.captioning.score import score_captions
 from chiasm.score.measures import measures_of
@@ -82,17 +82,83 @@ def test_another_meteor_is_refused(
         score_captions(*files, meteor_jar="meteor-1.5.jar")
 
 
-def test_spice_leaves_out_what_it_cannot_compare(
-    files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def spice(jar: Path, said: dict[str, str], truth: dict[str, list[str]]) -> Bridged:
-        assert jar == tmp_path / "spice-1.0.jar"
-        assert said["1"] == "a cat"
-        assert truth["1"] == ["a cat"]
-        return Bridged(0.0, (0.2, 0.6, math.nan, 0.1))
+# What spice-1.0.jar writes, in its own order of keys: the share of the caption's words that the references have, which
+# stands for its parser. Like Java 8 to 17 under LC_ALL=C, it writes "?" for every letter that is not ASCII.
+FAKE_JAVA = """#!{python}
+import json, sys
+if sys.argv[1] == "-version":
+    sys.exit('openjdk version "{version}" 2014-03-18')
+assert sys.argv[2] == "-jar" and sys.argv[-1] == "-silent", sys.argv
+rows = []
+for row in json.load(open(sys.argv[4])):
+    said, true = set(row["test"].split()), set(" ".join(row["refs"]).split())
+    if "crash" in said:
+        sys.exit("Error: Could not score batched file input:")
+    tp, fp, fn = len(said & true), len(said - true), len(true - said)
+    f = 2 * tp / (2 * tp + fp + fn) if tp else 0.0
+    rates = {{"pr": tp / max(tp + fp, 1), "re": tp / max(tp + fn, 1), "f": f}}
+    number = {{**rates, "fn": fn, "numImages": 1, "fp": fp, "tp": tp}}
+    if "lost" not in said:
+        rows.append({{"scores": {{"All": number}}, "image_id": row["image_id"]}})
+text = json.dumps(rows, ensure_ascii=False).encode("ascii", "replace")
+open(sys.argv[sys.argv.index("-out") + 1], "wb").write(text)
+print("SPICE evaluation took: 1.760 s")
+"""
 
-    monkeypatch.setattr(java_tools, "spice", spice)
-    score = score_captions(*files, spice_folder=tmp_path)
+
+@pytest.fixture
+def spice_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """SPICE as it lies on a user's disk, and a Java on the PATH that answers as it does."""
+    install_java(tmp_path, monkeypatch, "1.8.0_101")
+    folder = tmp_path / "spice"
+    (folder / "lib").mkdir(parents=True)
+    for name in ("spice-1.0.jar", *(f"lib/{jar}" for jar in CORENLP)):
+        (folder / name).touch()
+    return folder
+
+
+def install_java(folder: Path, monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    program = folder / "bin" / "java"
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(FAKE_JAVA.format(python=sys.executable, version=version))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent))
+
+
+def test_spice_in_the_table(files: tuple[Path, Path], spice_folder: Path) -> None:
+    score = score_captions(*files, spice_folder=spice_folder)
     found = {value.metric: value for value in score.values}
-    assert found["spice"].value == pytest.approx(0.3)
-    assert found["spice"].n == 3
+    # Different words that both have, twice, over those of the one and of the other: the, ran, home of 5 and 5; all of 2
+    # and 2; a, horse of 6 and 8; the of 2 and 2.
+    each = [item.statistics["spice"] for item in score.items]
+    assert each == pytest.approx([2 * 3 / 10, 1, 2 * 2 / 14, 2 * 1 / 4])
+    assert found["spice"].value == pytest.approx(sum(each) / 4)
+    assert found["spice"].n == 4
+    assert not any("SPICE" in note for note in score.notes)
+
+
+def test_spice_keeps_ids_that_the_program_cannot_write(spice_folder: Path) -> None:
+    said = {"é": "a cat", "è": "a dog", "1": ""}
+    found = spice(spice_folder / "spice-1.0.jar", said, {"1": ["a"], "è": ["a cat"], "é": ["a cat"]})
+    assert found.per_image == pytest.approx((1, 0.5, 0))
+    assert found.corpus == pytest.approx(0.5)
+
+
+def test_spice_that_fails_or_forgets(spice_folder: Path) -> None:
+    jar = spice_folder / "spice-1.0.jar"
+    with pytest.raises(DataError, match=r"code 1: Error: Could not score"):
+        spice(jar, {"a": "crash"}, {"a": ["a"]})
+    with pytest.raises(DataError, match="no score for 1 images, first 'b'"):
+        spice(jar, {"a": "cat", "b": "lost"}, {"a": ["a"], "b": ["b"]})
+
+
+def test_spice_says_what_it_lacks_before_it_starts(
+    spice_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jar = spice_folder / "spice-1.0.jar"
+    install_java(tmp_path, monkeypatch, "17.0.15")
+    with pytest.raises(ConfigError, match="is version 17: put a Java of 8 to 14 first"):
+        spice(jar, {"a": "cat"}, {"a": ["cat"]})
+    (spice_folder / "lib" / CORENLP[1]).unlink()
+    with pytest.raises(ConfigError, match=r"needs stanford-corenlp-3\.6\.0-models\.jar in .*spice/lib: both are in"):
+        spice(jar, {"a": "cat"}, {"a": ["cat"]})

@@ -27,6 +27,7 @@ from chiasm.score.captioning.ptb import tokenise
         ("a passenger jet and a passenger train", ["airplane", "train"]),
         ("a train track at home plate", []),
         ("the man's bow tie, a toilet seat", ["person", "tie", "toilet"]),
+        ("he sits on the seat of a toilet", ["toilet"]),
         ("women with teddy bears watch TVs", ["person", "teddy bear", "tv"]),
         ("", []),
     ],

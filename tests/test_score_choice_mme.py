@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from chiasm.errors import DataError
+from chiasm.errors import ConfigError, DataError
 from chiasm.score.choice.mme import COGNITION, PERCEPTION, score_mme
 
 
@@ -61,6 +61,15 @@ def test_pictures_of_two_tasks_with_one_name_are_different_pictures(folder):
         "existence/b.jpg",
         "code_reasoning/a.jpg",
     }
+
+
+def test_dialects_read_an_answer_differently(tmp_path):
+    (tmp_path / "scene.txt").write_text(line("a", "Yes", "  yes") + "\n" + line("a", "No", "n"))
+    assert numbers(score_mme(tmp_path))["accuracy"] == 0
+    score = score_mme(tmp_path, "lmms")
+    assert (score.dialect, numbers(score)["accuracy"]) == ("lmms", 1)
+    with pytest.raises(ConfigError, match="unknown dialect 'llava' of MME; choose from official, lmms"):
+        score_mme(tmp_path, "llava")
 
 
 def test_all_tasks_right_reach_the_official_maxima(tmp_path):

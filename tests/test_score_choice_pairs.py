@@ -36,7 +36,29 @@ def test_nlvr2_consistency_by_hand(tmp_path):
     assert found["baseline.majority.accuracy"] == pytest.approx(5 / 6)
     assert found["baseline.majority.accuracy.group"] == 0.5
     assert {item.image for item in score.items} == {"dev-1"}
-    assert score.notes == ("2 groups of 2 or 4.",)
+    assert score.notes == (
+        "3 answers are read that are not True or False alone; the official script has them wrong.",
+        "2 groups of 2 or 4.",
+    )
+
+
+def test_nlvr2_in_the_files_of_its_script(tmp_path):
+    # The same words about two sets of pictures are two sentences: one is judged rightly for both its pairs.
+    said = {"dev-1-0-0": "True", "dev-1-1-0": "False", "dev-2-0-0": "True", "dev-2-1-0": "True"}
+    examples = [
+        {"identifier": name, "sentence": "There are two dogs.", "label": "False" if name == "dev-1-1-0" else label}
+        for name, label in zip(said, ("True", "False", "True", "False"), strict=True)
+    ]
+    (tmp_path / "p.csv").write_text("\n".join(map(",".join, said.items())) + "\n")
+    score = score_nlvr2(write(tmp_path / "dev.json", examples), tmp_path / "p.csv")
+    assert numbers(score)["accuracy"] == 0.75
+    assert numbers(score)["accuracy.group"] == 0.5
+    assert score.items[0].prompt.startswith("There are two dogs.")
+    (tmp_path / "headed.csv").write_text("identifier,prediction\n" + (tmp_path / "p.csv").read_text())
+    assert score_nlvr2(tmp_path / "dev.json", tmp_path / "headed.csv").values == score.values
+    with pytest.raises(DataError, match="expected split-set-pair-sentence"):
+        score_nlvr2(write(tmp_path / "e.json", [{**examples[0], "identifier": "7"}]),
+                    write(tmp_path / "p.jsonl", [{"identifier": "7", "prediction": "True"}]))  # fmt: skip
 
 
 def test_nlvr2_refuses_other_labels_and_missing_predictions(tmp_path):

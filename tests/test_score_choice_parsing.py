@@ -5,7 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chiasm.score.choice.multiple_choice import first_character, named_option
-from chiasm.score.choice.yes_no import POPE_DIALECTS, YES_BY_DEFAULT, exact, mme, one_of_both, pope_official
+from chiasm.score.choice.yes_no import (
+    POPE_DIALECTS,
+    YES_BY_DEFAULT,
+    exact,
+    mme_lmms,
+    mme_official,
+    one_of_both,
+    pope_official,
+)
 
 ANIMALS = {"A": "a cat", "B": "a dog", "C": "a hot dog", "D": "Vitamin C"}
 
@@ -55,14 +63,19 @@ def test_official_pope_always_answers_and_the_others_never_contradict_an_exact_a
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "official", "lmms"),
     [
-        ("Yes", True), ("no.", False), ("  Yes, it is", True), ("No it isn't", False), ("n.o", False),
-        ("not at all", False), ("None", False), ("know", False), ("The answer is yes", None), ("y", None), ("", None),
+        ("Yes", True, True), ("no.", False, False), (" Yes, it is", True, True), ("No it isn't", False, False),
+        ("not at all", False, False), ("None", False, False), ("know", False, False),
+        ("The answer is yes", None, None), ("", None, None), ("No\n", False, False),
+        ("  yes", None, True),  # "  ye": the official script does not strip
+        ("...no", None, False), ("n.o", None, False),  # nor does it drop full stops
+        ("y", None, True), ("N", None, False), ("maybe", None, None),
     ],
 )  # fmt: skip
-def test_mme_looks_at_four_characters(text, said):
-    assert mme(text)[0] is said
+def test_mme_looks_at_four_characters(text, official, lmms):
+    assert mme_official(text)[0] is official
+    assert mme_lmms(text)[0] is lmms
 
 
 @pytest.mark.parametrize(
@@ -106,5 +119,6 @@ def test_first_character_reads_nothing_but_the_first_character():
     assert first_character("B. a dog", ANIMALS)[0] == "B"
     assert first_character("The answer is B", ANIMALS)[0] is None
     assert first_character("Apple", ANIMALS)[0] == "A"
-    assert first_character(" b", ANIMALS)[0] is None
+    assert first_character(" b", ANIMALS)[0] == "B"  # lmms-eval compares in lower case
+    assert first_character("a dog", ANIMALS)[0] == "A"
     assert first_character("", ANIMALS)[0] is None

@@ -155,3 +155,10 @@ def test_scienceqa_malformed_problems_are_named(tmp_path):
     twice = '{"1": {"choices": ["a"], "answer": 0}, "1": {"choices": ["a"], "answer": 0}}'
     with pytest.raises(DataError, match="'1' appears twice"):
         score_scienceqa(write(tmp_path / "q.json", twice), predictions)
+
+
+@pytest.mark.parametrize("content", ["<html>not found</html>", "[]", "question_id,prediction\n"])
+def test_a_file_without_answers_is_never_all_wrong(seed_questions, tmp_path, content):
+    (tmp_path / "p.txt").write_text(content)
+    with pytest.raises(DataError, match="no answer in it; expected rows with 'question_id' and 'prediction' or 'text'"):
+        score_seed(seed_questions, tmp_path / "p.txt", missing="wrong")

@@ -92,3 +92,20 @@ def test_an_examined_run_shows_the_same_kinds_and_costs(tmp_path: Path) -> None:
     result = run("errors", tmp_path / "run")
     assert result.exit_code == 0, result.output
     assert "wrong_scene" in result.output
+
+
+def test_a_metric_that_no_repair_changes_is_named(tmp_path: Path) -> None:
+    types = {"structural": "query", "semantic": "obj", "detailed": "d"}
+    asked = {
+        str(n): {"question": "q", "answer": "cat", "imageId": str(n), "entailed": [str(1 - n)], "types": types}
+        for n in range(2)
+    }
+    (tmp_path / "q.json").write_text(json.dumps(asked))
+    (tmp_path / "a.json").write_text(
+        json.dumps([{"questionId": str(n), "prediction": said} for n, said in enumerate(("cat", "dog"))])
+    )
+    run("score", "gqa", "--gt", tmp_path / "q.json", "--pred", tmp_path / "a.json", "-o", tmp_path / "gqa")
+    result = run("errors", tmp_path / "gqa")
+    assert "The cost in consistency is not known: it is over entailed questions" in result.output
+    told = json.loads(run("errors", tmp_path / "gqa", "--json").output)
+    assert list(told["runs"]["gqa"]["without_cost"]) == ["consistency"]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from chiasm.errors import DataError
+from chiasm.score.choice.contrast import score_sugarcrepe, score_winoground
 from chiasm.score.choice.pope import score_pope
 from chiasm.score.faults import find_faults
 from chiasm.score.faults.duplicates import duplicate_errors
@@ -101,3 +102,26 @@ def test_the_same_mistake_again(tmp_path: Path) -> None:
     [cluster] = duplicate_errors(score, find_faults(score))
     assert (cluster.kind, cluster.prompt, cluster.said) == ("hallucination", "Is there a dog in the image?", "yes")
     assert cluster.items == ("q/0", "q/1")
+
+
+def test_equal_scores_prefer_nothing(tmp_path: Path) -> None:
+    """The first model ties on pair 0 and both prefer the negative caption of pair 1, by scores of their own."""
+
+    def scored(*rows: dict[str, float]) -> Score:
+        (tmp_path / "s.jsonl").write_text("\n".join(json.dumps({"id": n, **row}) for n, row in enumerate(rows)))
+        return (score_sugarcrepe if "positive" in rows[0] else score_winoground)(tmp_path / "s.jsonl")
+
+    right = [{"positive": 0.9, "negative": 0.1}] * 2
+    first = scored({"positive": 0.5, "negative": 0.5}, {"positive": 0.2, "negative": 0.4}, *right)
+    second = scored({"positive": 0.3, "negative": 0.5}, {"positive": 0.1, "negative": 0.3}, *right)
+    [only] = suspect_ground_truth({"a": first, "b": second}).found
+    assert (only.item, only.answer) == ("1", "the negative caption")
+    # The first of two models wrong in 1 of 4, the second in 2 of 4.
+    assert only.chance == pytest.approx(1 / 4 * 2 / 4)
+
+    sure = {"c0_i0": 0.9, "c1_i1": 0.9, "c0_i1": 0.1, "c1_i0": 0.1}
+    first = scored({**sure, "c1_i0": 0.9}, {**sure, "c1_i0": 1.0, "c1_i1": 1.1}, sure)
+    second = scored({**sure, "c1_i0": 0.9}, {**sure, "c1_i0": 0.95, "c1_i1": 1.2}, sure)
+    assert [fault.cause for fault in find_faults(first)] == ["tie", "the wrong caption"]
+    [only] = suspect_ground_truth({"a": first, "b": second}).found
+    assert (only.item, only.answer) == ("1", "the wrong caption")

@@ -1,16 +1,12 @@
 """Edits as masks and as embeddings, and LPIPS by the user's own package."""
 
-import sys
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chiasm.errors import ConfigError, DataError, ImageError
+from chiasm.errors import DataError, ImageError
 from chiasm.score.generation.edits import changed_pixels, mask_agreement, region_ssim, score_edits
-from chiasm.score.generation.lpips import lpips_distances
 from chiasm.score.generation.similarity import cosine, direction_similarity, score_similarity
 
 
@@ -104,25 +100,3 @@ def test_a_similarity_score_has_what_its_embeddings_allow() -> None:
     a[3] = np.inf
     with pytest.raises(DataError, match="row 3"):
         score_similarity(ids, a, texts=b)
-
-
-def test_lpips_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "lpips", None)
-    with pytest.raises(ConfigError, match="pip install lpips"):
-        lpips_distances([])
-
-
-def test_lpips_goes_through_the_users_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Network:
-        def __init__(self, net: str, verbose: bool):
-            assert net == "vgg"
-
-        def eval(self) -> None: ...
-
-        def __call__(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-            return np.abs(a - b).mean()
-
-    package = SimpleNamespace(LPIPS=Network, im2tensor=lambda picture: picture / 127.5 - 1)
-    monkeypatch.setitem(sys.modules, "lpips", package)
-    black, white = np.zeros((4, 4, 3), dtype=np.uint8), np.full((4, 4, 3), 255, dtype=np.uint8)
-    assert lpips_distances([(black, white), (white, white)], "vgg") == [2.0, 0.0]

@@ -110,14 +110,15 @@ def test_validity_and_plausibility(files, tmp_path):
 
 def test_distribution_by_hand():
     # Group a: true x 3, y 1; predicted x 1, y 2, z 1: (1-3)^2/3 + (2-1)^2/1 = 7/3, weight 4.
-    # Group b: true x 2, predicted x 2: 0, weight 2. One question has no group. (4 x 7/3) / 6 = 14/9.
+    # Group b: true x 2, predicted x 2: 0, weight 2. One question has no group. (4 x 7/3) / 6 = 14/9,
+    # and GQA's script divides by 100.
     value = distribution(
         ["a"] * 4 + ["b"] * 2 + [None],
         ["x", "x", "x", "y", "x", "x", "x"],
         ["x", "y", "y", "z", "x", "x", None],
         [str(index) for index in range(7)],
     )
-    assert value.value == pytest.approx(14 / 9)
+    assert value.value == pytest.approx(0.14 / 9)
     assert value.n == 6
     assert value.ci_low is not None
     assert value.ci_low <= value.value <= value.ci_high

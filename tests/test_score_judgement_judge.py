@@ -213,12 +213,12 @@ def test_passing_troubles_are_tried_again(server: Server) -> None:
 
 
 def test_lasting_troubles_are_told_with_the_servers_words(server: Server) -> None:
-    server.script = [(400, {"error": "no such model"}, 0), (200, {"choices": []}, 0), (200, completion(None), 0)]
+    server.script = [(400, {"error": "no such model"}, 0), (200, {"choices": []}, 0)]
     ask = Endpoint(server.url, tries=2, first_wait_s=0.001)
-    for message in ("400.*no such model", "expected a chat completion", "no text"):
+    for message in ("400.*no such model", "expected a chat completion"):
         with pytest.raises(EndpointError, match=message):
             ask({"model": "m"})
-    assert len(server.seen) == 3
+    assert len(server.seen) == 2
     server.script = [(500, {}, 0)] * 2
     with pytest.raises(EndpointError, match=r"2 tries.*500"):
         ask({"model": "m"})

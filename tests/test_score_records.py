@@ -210,6 +210,8 @@ def test_a_large_file_of_lines_is_never_in_memory_whole(tmp_path: Path) -> None:
         (b'{"id": 1}\n{"id": "\xe9"}', "line 2: not UTF-8 text"),
         (b'[{"id": 1},\n{"id": "\xe9"}]', "line 2: not UTF-8 text"),
         ('[{"id": 1}]'.encode("utf-16"), "is UTF-16 text; save the file as UTF-8"),
+        (b"\x1f\x8b\x08\x00", "is gzip-compressed; unpack it or save it as JSON"),
+        (b"PK\x03\x04", "is a zip archive or an Excel file; unpack it or save it as JSON"),
         ("[" * 100_000, "nested too deeply|ends in the middle"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import json
 import math
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -10,7 +11,13 @@ from hypothesis import strategies as st
 
 from chiasm.errors import ConfigError, DataError
 from chiasm.score.retrieval import measures
-from chiasm.score.retrieval.ranking import query_measures, ranked, score_relevance_lists, score_run
+from chiasm.score.retrieval.ranking import (
+    in_random_order,
+    query_measures,
+    ranked,
+    score_relevance_lists,
+    score_run,
+)
 
 
 def numbers(score):
@@ -155,6 +162,7 @@ def test_documents_that_never_meet_are_remarked_on(tmp_path):
         ("q1 Q0 a 1 0.5 me\nq1 Q0 a 2 0.4 me\n", "line 2: document 'a' is there a second time for query 'q1'"),
         ("q1 Q0 a 1 0.5\n", "line 1: 5 columns, expected 'query Q0"),
         ("", "is empty"),
+        ('[{"q1": {"a": 1}}]', "holds a JSON list; expected {query: {document: number}}, or 'query Q0"),
         ('{"q1": {"a": 1, "a": 2}}', "'a' appears twice"),
         ('{"q1": [1]}', "query 'q1': expected an object"),
         ('{"q1": {"a": 1', "in the middle"),
@@ -209,3 +217,21 @@ def test_equal_to_trec_eval(tmp_path_factory, qrels, run):
             ("ndcg@5", "ndcg_cut_5"),
         ]:  # fmt: skip
             assert item.statistics[mine] == pytest.approx(expected[their]), (mine, item)
+
+
+@pytest.mark.parametrize("gains", [[1, 0, 0, 0], [1, 2, 0, 0, 0], [0, 0, 0], [], [3]])
+@pytest.mark.parametrize("unlisted", [0, 2])
+def test_random_order_is_the_mean_of_all_orders(gains, unlisted):
+    ideal = np.array([*(gain for gain in gains if gain), *[1.0] * (1 + unlisted)])
+    orders = [query_measures(np.array(order), ideal, len(ideal), (1, 3)) for order in permutations(gains)]
+    found = in_random_order(sum(gain > 0 for gain in gains), len(gains), len(ideal), (1, 3))
+    assert set(found) == {"map", "mrr", *(f"{name}@{k}" for k in (1, 3) for name in ("precision", "recall", "hit"))}
+    for name, value in found.items():
+        assert value == pytest.approx(np.mean([order[name] for order in orders])), name
+
+
+def test_random_order_stands_beside_the_score(tmp_path):
+    # Two queries with the right one among 2 and among 4 documents: 1/2 and 1/4 of the random orders begin with it.
+    truth = write(tmp_path / "t.json", {"a": {"x": 1}, "b": {"x": 1}})
+    run = write(tmp_path / "r.json", {"a": {"x": 2, "y": 1}, "b": {"x": 4, "y": 3, "z": 2, "w": 1}})
+    assert numbers(score_run(truth, run))["baseline.random_order.hit@1"] == pytest.approx(3 / 8)

@@ -2,11 +2,13 @@
 
 import json
 import re
+import tracemalloc
 
 import pytest
 
 from chiasm.errors import ConfigError, DataError
 from chiasm.score.vqa.accuracy import score_vqa, score_vqa_in_every_dialect
+from chiasm.score.vqa.annotations import read_annotations
 from chiasm.score.vqa.soft_accuracy import DIALECTS
 
 
@@ -239,3 +241,18 @@ def test_vizwiz_validation_as_it_ships(shared_data, tmp_path):
     assert found["accuracy_with_answer_ids", None].value == pytest.approx(0.52123177)
     low, high = found["accuracy", None].ci_low, found["accuracy", None].ci_high
     assert low < found["accuracy", None].value < high
+
+
+def test_annotations_are_read_one_at_a_time(tmp_path):
+    """All rows of VQAv2 together would take a gigabyte."""
+    rows = [annotation(n, people("red", *["blue"] * 9)) for n in range(3000)]
+    path = tmp_path / "annotations.json"
+    path.write_text(json.dumps({"annotations": rows}))
+    del rows
+    tracemalloc.start()
+    found = read_annotations(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(found) == 3000
+    # Parsed all at once they take 5.6 times the bytes of the file; one by one, a few blocks of text.
+    assert peak < 3.5 * path.stat().st_size

@@ -61,6 +61,8 @@ def errors(
         pictures = _pictures(told, images) if images else {}
         for name, run in found.items():
             _print_table(name, run, told.runs[name].table, metric or [])
+            for unknown, why in told.runs[name].without_cost.items():
+                typer.echo(f"The cost in {unknown} is not known: {why}.")
             _print_examples(told.runs[name].table, pictures)
             _print_clusters(told.runs[name].clusters)
         for pair in told.pairs:

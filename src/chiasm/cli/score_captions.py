@@ -20,7 +20,7 @@ def captions(
     karpathy_split: Annotated[str | None, typer.Option(help="Of a Karpathy file, only this split.")] = None,
     meteor: Annotated[Path | None, typer.Option(help="Your own meteor-1.5.jar, to add METEOR; needs Java.")] = None,
     spice: Annotated[
-        Path | None, typer.Option(help="Your own folder with spice-1.0.jar and its lib, to add SPICE; needs Java.")
+        Path | None, typer.Option(help="Your own folder with spice-1.0.jar and its lib, to add SPICE; Java 8 to 14.")
     ] = None,
     missing_wrong: MissingWrong = False,
 ) -> Score:

@@ -37,12 +37,13 @@ def pope(
 @task(panel)
 def mme(
     pred: Annotated[Path, typer.Option("--pred", help="Folder of TASK.txt with truth and answers, or one table.")],
+    dialect: Dialect = "official",
     blind: Blind = None,
 ) -> Score:
-    """MME: accuracy, accuracy+, and the perception and cognition sums."""
+    """MME: accuracy, accuracy+, and the perception and cognition sums. Dialects: official, lmms."""
     from chiasm.score.choice.mme import score_mme
 
-    return score_mme(pred, blind)
+    return score_mme(pred, dialect, blind)  # type: ignore[arg-type]
 
 
 @task(panel)

@@ -71,12 +71,18 @@ def records(
 
 
 def by_id(path: Path | str, rows: Iterable[tuple[int, dict[str, Any]]], key: str, what: str) -> dict[str, dict]:
-    """The rows of `records(path)` by the text of their id, ``row[key]``, so that "1" and 1 meet.
+    """The rows of `records(path)` by the text of their id; see `with_ids`."""
+    return dict(with_ids(path, rows, key, what))
+
+
+def with_ids(
+    path: Path | str, rows: Iterable[tuple[int, dict[str, Any]]], key: str, what: str
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each row of `records(path)` after the text of its id, ``row[key]``, so that "1" and 1 meet.
 
     `what` names a row in messages ("answer", "caption"). Raises DataError for a row without an id, with an id that is
     neither text nor a whole number, and for a second row with the same id.
     """
-    found: dict[str, dict] = {}
     numbers: dict[str, int] = {}
     for number, row in rows:
         if key not in row:
@@ -85,11 +91,11 @@ def by_id(path: Path | str, rows: Iterable[tuple[int, dict[str, Any]]], key: str
             name = id_text(row[key])
         except ValueError as error:
             raise DataError(f"{place(path, number)}: {key!r} of this {what} {error}") from None
-        if name in found:
+        if name in numbers:
             first = f"{record_word(path)} {numbers[name]}"
             raise DataError(f"{place(path, number)}: a second {what} for {key} {name!r}, after that of {first}")
-        found[name], numbers[name] = row, number
-    return found
+        numbers[name] = number
+        yield name, row
 
 
 def id_text(value: Any) -> str:
@@ -169,6 +175,7 @@ def first_character(path: Path | str) -> str:
             while start := file.read(4096):
                 if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
                     raise DataError(f"{path} is UTF-16 text; save the file as UTF-8")
+                _refuse_packed(path, start)
                 if start := start.removeprefix(codecs.BOM_UTF8).lstrip():
                     return start[:1].decode("latin-1")
     except OSError as error:
@@ -248,7 +255,14 @@ def _read(path: Path | str) -> bytes:
         raise DataError(f"{path}: {reason(error)}") from None
     if not content.strip():
         raise DataError(f"{path} is empty; expected JSON")
+    _refuse_packed(path, content)
     return content
+
+
+def _refuse_packed(path: Path | str, start: bytes) -> None:
+    for mark, what in ((b"\x1f\x8b", "gzip-compressed"), (b"PK\x03\x04", "a zip archive or an Excel file")):
+        if start.startswith(mark):
+            raise DataError(f"{path} is {what}; unpack it or save it as JSON")
 
 
 def _raise(message: str) -> None:

@@ -43,13 +43,18 @@ def majority_values(
     answers, texts = _numbered([given(truth) for truth in truths], same)
     values = []
     of_key: dict[tuple[str, str], list[Value]] = defaultdict(list)
+    # One answer is often the majority of several labels: its points under each truth, NaN where not yet asked for.
+    points: dict[tuple[str, int], np.ndarray] = defaultdict(lambda: np.full(len(truths), np.nan))
     for where, chosen in parts(items, keys):
         said = answers[chosen]
         majority = int(np.bincount(said[said >= 0]).argmax())
         scored = chosen[(said == majority).any(axis=1)] if only_given else chosen
         for metric, rule in rules.items():
-            total = sum(rule(texts[majority], truths[index]) for index in scored.tolist())
-            value = Value(f"baseline.majority.{metric}", total / len(chosen), len(chosen), method=MAJORITY, slice=where)
+            known = points[metric, majority]
+            unknown = scored[np.isnan(known[scored])]
+            known[unknown] = [rule(texts[majority], truths[index]) for index in unknown.tolist()]
+            mean = float(known[scored].sum()) / len(chosen)
+            value = Value(f"baseline.majority.{metric}", mean, len(chosen), method=MAJORITY, slice=where)
             values.append(value)
             if where is not None:
                 of_key[where[0], metric].append(value)

@@ -6,7 +6,7 @@ Neither number is imitated: without Java and the program there is an error that 
 from __future__ import annotations
 
 import json
-import math
+import re
 import shutil
 import subprocess
 import tempfile
@@ -17,7 +17,10 @@ from pathlib import Path
 from chiasm.errors import ConfigError, DataError
 
 METEOR_SOURCE = "https://www.cs.cmu.edu/~alavie/METEOR/ (meteor-1.5.jar, with its data folder beside it)"
-SPICE_SOURCE = "https://github.com/peteanderson80/SPICE (spice-1.0.jar, with Stanford CoreNLP 3.6.0 in lib/)"
+SPICE_SOURCE = "https://github.com/peteanderson80/SPICE (spice-1.0.jar, with its lib folder beside it)"
+CORENLP = ("stanford-corenlp-3.6.0.jar", "stanford-corenlp-3.6.0-models.jar")
+CORENLP_SOURCE = "both are in https://nlp.stanford.edu/software/stanford-corenlp-full-2015-12-09.zip"
+LAST_JAVA_WITH_JAVASCRIPT = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +82,17 @@ def spice(
 ) -> Bridged:
     """SPICE 1.0 (Anderson et al. 2016, arXiv:1607.08822): F1 over scene-graph tuples, `corpus` the mean over images.
 
-    `candidates` and `references` are raw captions by image id, in the order of `candidates`. An image for which the
-    program finds no tuple at all is NaN and left out of the mean. Raises as `meteor` does.
+    `candidates` and `references` are raw captions by image id, in the order of `candidates`. A caption in which the
+    program finds no tuple has 0. Raises ConfigError if Java, `jar` or CoreNLP is absent or Java too new, DataError if
+    the program fails or answers too little.
     """
     program = _java(jar, "SPICE", SPICE_SOURCE)
-    rows = [{"image_id": name, "test": text, "refs": list(references[name])} for name, text in candidates.items()]
+    _check_spice(program, Path(jar))
+    # Numbers for ids: the program writes its file in the machine's encoding, which may have no other letters.
+    rows = [
+        {"image_id": place, "test": text, "refs": list(references[name])}
+        for place, (name, text) in enumerate(candidates.items())
+    ]
     with tempfile.TemporaryDirectory() as folder:
         given, answered = Path(folder, "captions.json"), Path(folder, "scores.json")
         given.write_text(json.dumps(rows), encoding="utf-8")
@@ -92,13 +101,12 @@ def spice(
         done = subprocess.run(command, capture_output=True, text=True, cwd=Path(jar).resolve().parent)
         if done.returncode or not answered.is_file():
             raise DataError(f"SPICE failed with code {done.returncode}: {done.stderr[-500:].strip()}")
-        by_id = {str(row["image_id"]): _number(row["scores"]["All"]["f"]) for row in json.loads(answered.read_text())}
-    missing = [name for name in candidates if name not in by_id]
+        by_place = {row["image_id"]: row["scores"]["All"]["f"] for row in json.loads(answered.read_text())}
+    missing = [name for place, name in enumerate(candidates) if place not in by_place]
     if missing:
         raise DataError(f"SPICE gave no score for {len(missing)} images, first {missing[0]!r}")
-    scores = tuple(by_id[name] for name in candidates)
-    known = [score for score in scores if not math.isnan(score)]
-    return Bridged(sum(known) / len(known) if known else math.nan, scores)
+    scores = tuple(float(by_place[place]) for place in range(len(candidates)))
+    return Bridged(sum(scores) / len(scores), scores)
 
 
 def _java(jar: Path | str, metric: str, source: str) -> str:
@@ -110,5 +118,15 @@ def _java(jar: Path | str, metric: str, source: str) -> str:
     return program
 
 
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else math.nan
+def _check_spice(java: str, jar: Path) -> None:
+    """What SPICE itself would only fail for after it has parsed every caption, or without a word that helps."""
+    absent = [name for name in CORENLP if not (jar.parent / "lib" / name).is_file()]
+    if absent:
+        raise ConfigError(f"SPICE needs {' and '.join(absent)} in {jar.parent / 'lib'}: {CORENLP_SOURCE}")
+    said = subprocess.run([java, "-version"], capture_output=True, text=True).stderr
+    version = re.search(r'version "(?:1\.)?(\d+)', said)
+    if version and int(version[1]) > LAST_JAVA_WITH_JAVASCRIPT:
+        raise ConfigError(
+            f"SPICE writes its scores by the JavaScript that Java had until version {LAST_JAVA_WITH_JAVASCRIPT}, but "
+            f"{java} is version {version[1]}: put a Java of 8 to {LAST_JAVA_WITH_JAVASCRIPT} first on the PATH"
+        )

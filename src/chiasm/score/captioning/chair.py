@@ -45,12 +45,15 @@ class Vocabulary:
         """Every mention with the characters from which and to which it goes."""
         found = [*_WORD.finditer(caption.lower())]
         words, position = tuple(_singular_word(word[0]) for word in found), 0
+        phrases = self._phrases
+        if "toilet" in words:  # its seat is no chair, wherever the caption mentions it
+            phrases = phrases | {("seat",): None}
         spans = []
         while position < len(words):
             for length in range(min(self._longest, len(words) - position), 0, -1):
                 phrase = words[position : position + length]
-                if phrase in self._phrases:
-                    name = self._phrases[phrase]
+                if phrase in phrases:
+                    name = phrases[phrase]
                     start, end = found[position].start(), found[position + length - 1].end()
                     spans += [] if name is None else [(name, start, end)]
                     position += length

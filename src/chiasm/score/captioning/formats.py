@@ -25,7 +25,7 @@ EXPECTED = (
     "COCO captions or results, {id: caption} or {id: [captions]}, SPICE, Karpathy, Flickr8k tokens, "
     "CSV (image,caption or caption_predicted,caption_1), or one caption a line"
 )
-_TOKEN_LINE = re.compile(r"[^\t]+#\d+\t")
+TOKEN_LINE = re.compile(r"[^\t]+#\d+\t")
 _ID_COLUMNS = ("image_id", "image", "file_name", "fname", "id")
 
 Pair = tuple[str, str]
@@ -134,11 +134,11 @@ def _text_pairs(path: Path | str, role: str) -> Iterator[Pair]:
         yield from _table_pairs(text, path, role)
         return
     lines = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
-    tokens = _TOKEN_LINE.match(first) is not None
+    tokens = TOKEN_LINE.match(first) is not None
     for number, line in enumerate(lines, start=1):
         if not tokens:
             yield str(number), line
-        elif _TOKEN_LINE.match(line):
+        elif TOKEN_LINE.match(line):
             key, _, caption = line.partition("\t")
             yield key.rpartition("#")[0], caption
         else:

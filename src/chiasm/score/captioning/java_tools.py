@@ -41,15 +41,13 @@ def with_meteor(items: Sequence[Item], jar: Path | str) -> tuple[Item, ...]:
 
 
 def with_spice(items: Sequence[Item], folder: Path | str) -> tuple[Item, ...]:
-    """`items` of `caption_items` with the statistics "spice" and "spice_captions" of each; both are 0 for a caption for
-    which SPICE finds nothing to compare, so that the mean leaves it out. `folder` holds spice-1.0.jar and its lib.
+    """`items` of `caption_items` with the statistic "spice" of each. `folder` holds spice-1.0.jar and its lib.
 
     Raises as `bridges.spice` does.
     """
     candidates = {item.id: item.prediction or "" for item in items}
     found = spice(Path(folder) / SPICE_JAR, candidates, {item.id: item.truth for item in items})
     return tuple(
-        replace(item, statistics={**item.statistics, "spice": 0.0 if math.isnan(score) else score,
-                                  "spice_captions": float(not math.isnan(score))})
+        replace(item, statistics={**item.statistics, "spice": score})
         for item, score in zip(items, found.per_image, strict=True)
-    )  # fmt: skip
+    )

@@ -47,8 +47,8 @@ _TOKEN = re.compile(
   | </?[A-Za-z!?][^<>]*>
   | https?://[^\s"<>|()]+[^\s"<>|.!?(){{}},-]
   | www\.(?:[^\s"<>|.!?(){{}},]+\.)+[a-z]{{2,4}}(?:/[^\s"<>|()]+[^\s"<>|.!?(){{}},-])?
-  | (?:[^\s"`'<>|.!?(){{}},_$/-]+\.)+(?:com|net|org|edu)(?:/[^\s"<>|()]+[^\s"<>|.!?(){{}},-]|(?!\w))
   | [a-z0-9][^\s"<>|()@]*@[^\s"<>|().]+(?:\.[^\s"<>|().]+)*
+  | (?:[^\s"`'<>|.!?(){{}},_$/-]+\.)+(?:com|net|org|edu)(?:/[^\s"<>|()]+[^\s"<>|.!?(){{}},-]|(?!\w))
   | [@][a-z_][a-z_0-9]* | \#{_LETTER}\w*
   | (?:\(\d{{2,3}}\)[ ]?|(?:\+\+?)?(?:\d{{2,4}}[- ])?\d{{2,4}}[- ])\d{{3,4}}[- ]?\d{{3,5}}            # telephone
   | \d{{1,2}}[-/]\d{{1,2}}[-/]\d{{2,4}}
@@ -65,7 +65,7 @@ _TOKEN = re.compile(
   | (?:cap|c|e|s|ev|li|nat|ne){_APOSTROPHE}(?:n|est|mon|er|mores|ry|l)(?!\w) | (?:dunkin|somethin|ol){_APOSTROPHE}
   | {_LETTER}+?(?=n{_QUOTE}t) | n{_QUOTE}t(?![a-z])
   | {_LETTER}+(?={_SUFFIX}) | {_SUFFIX}
-  | {_APOSTROPHE}t(?=is|was) | {_APOSTROPHE}(?:[2-9]0s|\d\d(?![\d'’"])|em|cause|till?)(?!\w)
+  | 't(?=is|was) | {_APOSTROPHE}(?:[2-9]0s|\d\d(?=\s|$)|em|cause|till?)(?!\w)
   | {_APOSTROPHE}n(?:{_APOSTROPHE}|(?!\w))
   | (?-i:[A-HJ-XZn]){_QUOTE}{_LETTER}{{2,}} | {_LETTER}+(?-i:[aeiouyAEIOUY]{_QUOTE}[aeiouA-Z]){_LETTER}*
   | [dol]{_QUOTE}[a-z0-9]{_LETTER_OR_DIGIT}* | [ldjy]{_APOSTROPHE}
@@ -99,7 +99,7 @@ _PLAIN = re.compile(
 )
 _BRACKETS = str.maketrans({"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-"})
 _ANY_BRACKET = re.compile(r"[\[\](){}]")
-_CURLY_SUFFIX = re.compile(r"(?<= )(?:[’\x92](?=(?:[msdt]|re|ve|ll|em|n)\b)|n[’\x92‘](?=t\b))")
+_CURLY_SUFFIX = re.compile(r"(?<= )(?:[’\x92](?=(?:[msdt]|re|ve|ll)\b)|n[’\x92‘](?=t\b))")
 # What the lexer can't read, and what would end the line: neither may join or shift anything.
 _UNREADABLE = re.compile(
     "[\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ufffd\U00010000-\U0010ffff]"

@@ -141,7 +141,7 @@ def measures(items: Sequence[Item]) -> dict[str, Measure]:
     if "meteor.chunks" in items[0].statistics:
         found["meteor"] = METEOR
     if "spice" in items[0].statistics:
-        found["spice"] = ratio("spice", "spice_captions")
+        found["spice"] = ratio("spice", "captions")
     return found
 
 

@@ -19,7 +19,7 @@ from chiasm.score.choice.tables import table_rows
 from chiasm.score.measure import Measure, share
 from chiasm.score.result import Item, Score, Value
 
-_PASS = 1_000_000
+COPY = 1_000_000
 """A question's copies have its index plus 1, 2, ... times this."""
 
 _SLICES = ("category", "l2-category")
@@ -90,7 +90,7 @@ def _rows(path: Path | str) -> dict[str, _Row]:
         image = str(row.get("image", "")) or index
         image = str(raw[image].get("image")) if image in raw and image != index else image
         slices = {key: str(row[key]) for key in _SLICES if row.get(key)}
-        found[index] = _Row(index, str(int(index) % _PASS), image, options, answer, slices)
+        found[index] = _Row(index, str(int(index) % COPY), image, options, answer, slices)
     return found
 
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import numpy as np
 
-from chiasm.errors import DataError
+from chiasm.errors import ConfigError, DataError
 from chiasm.score.baselines import beside_blind
 from chiasm.score.bootstrap import summarise
 from chiasm.score.choice.predictions import text_of
 from chiasm.score.choice.tables import table_rows
-from chiasm.score.choice.yes_no import mme
+from chiasm.score.choice.yes_no import MME_DIALECTS, YesNo
 from chiasm.score.measure import Measure, Metric, share
 from chiasm.score.result import Item, Score, Value
 
@@ -23,6 +23,9 @@ PERCEPTION = (
     "existence", "count", "position", "color", "posters", "celebrity", "scene", "landmark", "artwork", "OCR",
 )  # fmt: skip
 COGNITION = ("commonsense_reasoning", "numerical_calculation", "text_translation", "code_reasoning")
+
+
+Dialect = Literal["official", "lmms"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class _Question:
     answer: str
 
 
-def score_mme(path: Path | str, blind: Path | str | None = None) -> Score:
+def score_mme(path: Path | str, dialect: Dialect = "official", blind: Path | str | None = None) -> Score:
     """Accuracy, accuracy+ (both questions of a picture right) and the official sums.
 
     `path` is a folder with one ``TASK.txt`` a task, ``image TAB question TAB truth TAB answer`` on each line, or one
@@ -42,15 +45,18 @@ def score_mme(path: Path | str, blind: Path | str | None = None) -> Score:
     the truth; ``question_id`` may stand for `image`, as in the public copies.
 
     `score` of a task is 100 (accuracy + accuracy+), in 0..200; `perception` (0..2000) and `cognition` (0..800) are sums
-    over the tasks that are there. A picture with one question (a run cut short) counts in accuracy only. `blind` is
-    such a folder or table with the answers of the same model without the pictures, for what `beside_blind` says. Raises
-    DataError for an unknown task, a truth that is not yes or no, and a picture with more than two questions.
+    over the tasks that are there. A picture with one question (a run cut short) counts in accuracy only. The
+    dialects differ in how an answer is read: see `chiasm.score.choice.yes_no`. `blind` is such a folder or table with
+    the answers of the same model without the pictures, for what `beside_blind` says. Raises DataError for an unknown
+    task, a truth that is not yes or no, and a picture with more than two questions, ConfigError for an unknown dialect.
     """
+    if dialect not in MME_DIALECTS:
+        raise ConfigError(f"unknown dialect {dialect!r} of MME; choose from {', '.join(MME_DIALECTS)}")
     read = _folder_questions(Path(path)) if Path(path).is_dir() else _table_questions(path)
     questions = list(read)
     if not questions:
         raise DataError(f"{path}: no question of MME in it")
-    items = _items(questions, path)
+    items = _items(questions, path, MME_DIALECTS[dialect])
     groups = _groups(items)
     by_task = summarise(items, {"score": Measure(_score, "questions", most=200.0)}, slices=("task",))
     values = (
@@ -59,11 +65,11 @@ def score_mme(path: Path | str, blind: Path | str | None = None) -> Score:
         *summarise(items, _sums_of_tasks(items)),
         *_baselines(items, groups),
     )
-    score = Score("mme", "official", values, tuple(items), _notes(items, groups))
+    score = Score("mme", dialect, values, tuple(items), _notes(items, groups))
     if blind is None:
         return score
     accuracies = {name: _BY_TASK[name] for name in ("accuracy", "accuracy_plus")}
-    return beside_blind(score, score_mme(blind), accuracies, ("task",))
+    return beside_blind(score, score_mme(blind, dialect), accuracies, ("task",))
 
 
 def _folder_questions(folder: Path) -> Iterator[_Question]:
@@ -102,7 +108,7 @@ def _question(task: str, image: str, text: str, label: str, answer: str, where: 
     return _Question(task, image, text, truth == "yes", answer)
 
 
-def _items(questions: Sequence[_Question], path: Path | str) -> list[Item]:
+def _items(questions: Sequence[_Question], path: Path | str, parse: Callable[[str], YesNo]) -> list[Item]:
     pictures: dict[tuple[str, str], list[_Question]] = defaultdict(list)
     for question in questions:
         pictures[question.task, question.image].append(question)
@@ -113,11 +119,11 @@ def _items(questions: Sequence[_Question], path: Path | str) -> list[Item]:
             f"{path}: {len(crowded)} pictures have more than two questions, the first is {image!r} of {task} with "
             f"{len(pictures[crowded[0]])}; MME has exactly two"
         )
-    return [item for picture in pictures.values() for item in _picture_items(picture)]
+    return [item for picture in pictures.values() for item in _picture_items(picture, parse)]
 
 
-def _picture_items(picture: Sequence[_Question]) -> Iterator[Item]:
-    parsed = [mme(question.answer) for question in picture]
+def _picture_items(picture: Sequence[_Question], parse: Callable[[str], YesNo]) -> Iterator[Item]:
+    parsed = [parse(question.answer) for question in picture]
     right = [said == question.label for question, (said, _) in zip(picture, parsed, strict=True)]
     for place_in_pair, (question, (said, rule)) in enumerate(zip(picture, parsed, strict=True)):
         # The second question carries the pair, so that sums count every pair once.

@@ -46,9 +46,9 @@ def named_option(text: str, options: Mapping[str, str]) -> Choice:
 
 
 def first_character(text: str, options: Mapping[str, str]) -> Choice:
-    """The first character if it is an option's letter, in upper case: "The answer is B" is nothing. lmms-eval,
-    SEED-Bench."""
-    letter = text.strip()[:1]
+    """The first character if it is an option's letter, in any case: "The answer is B" is nothing and "a dog" is A.
+    lmms-eval, SEED-Bench."""
+    letter = text.strip()[:1].upper()
     return (letter, "first character") if letter in options else (None, "first character is no option's letter")
 
 
@@ -80,6 +80,7 @@ def choice_item(
         problem=None if letter is not None else reason,
         slices=slices,
         prompt="\n".join([question, *(f"{name}. {option}" for name, option in options.items())]).strip(),
+        options=options,
     )
 
 

@@ -19,6 +19,7 @@ from chiasm.score.measure import Measure, share
 from chiasm.score.result import Item, Score, Value
 
 _TRUE_OR_FALSE = {"T": "True", "F": "False"}
+_COLUMNS = ("identifier", "prediction")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +33,36 @@ def score_nlvr2(examples: Path | str, predictions: Path | str, missing: Missing 
     with (Suhr et al. 2019, arXiv 1811.00491).
 
     `examples` are NLVR2's JSON lines ``{identifier, sentence, label}``; `predictions` are ``{identifier, prediction}``
-    (or ``label``), also as CSV, with True, False, T or F. Anything else is unparsed and wrong. Intervals are by set of
-    pictures, which several pairs and sentences share.
+    (or ``label``), also as CSV, with or without a header, as the official script takes it. The script knows True and
+    False; here an answer that names one of them, T or F alone in a longer text is read as well, and anything else is
+    unparsed and wrong. An identifier is ``split-set-pair-sentence``: as in the script, pairs that differ in the third
+    part share a sentence. Intervals are by set of pictures, which several pairs and sentences share.
 
     Raises DataError for predictions that do not fit the examples and for labels that are not True or False.
     """
     rows = by_id(examples, records(examples), "identifier", "example")
-    texts = answers_by_id(predictions, "identifier", ("prediction", "label"), rows, examples, missing)
+    texts = answers_by_id(predictions, "identifier", ("prediction", "label"), rows, examples, missing, _COLUMNS)
     found = []
     for name, row in rows.items():
         where = f"{examples}, identifier {name!r}"
         label = str(row.get("label", ""))
         if label not in ("True", "False"):
             raise DataError(f"{where}: the label is {label!r}, expected True or False")
-        picture_set = "-".join(name.split("-")[:2])  # of "dev-850-0-1": split, set, pair, sentence
-        item = choice_item(name, picture_set, texts[name], _TRUE_OR_FALSE, label[0], {})
-        found.append(_Grouped(item, text_of(row, ("sentence",), where)))
-    return _score("nlvr2", "all of a sentence", found, missing_note(texts.values()))
+        parts = name.split("-")
+        if len(parts) != 4:
+            raise DataError(f"{where}: expected split-set-pair-sentence, such as 'dev-850-0-1'")
+        split, picture_set, _, sentence = parts
+        question = text_of(row, ("sentence",), where)
+        item = choice_item(name, f"{split}-{picture_set}", texts[name], _TRUE_OR_FALSE, label[0], {}, question=question)
+        found.append(_Grouped(item, f"{split}-{picture_set}--{sentence}"))
+    notes = missing_note(texts.values())
+    read = sum(
+        item.parsed is not None and str(item.prediction).lower() not in ("true", "false")
+        for item in (entry.item for entry in found)
+    )
+    if read:
+        notes += (f"{read} answers are read that are not True or False alone; the official script has them wrong.",)
+    return _score("nlvr2", "official", found, notes)
 
 
 def score_groups(answers: Path | str) -> Score:

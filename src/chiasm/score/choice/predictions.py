@@ -24,15 +24,19 @@ def answers_by_id(
     truth_ids: Collection[str],
     truth_path: Path | str,
     missing: Missing = "error",
+    columns: Sequence[str] = (),
 ) -> dict[str, str | None]:
     """The text answered to each of `truth_ids`, None where ``missing="wrong"`` lets an answer be missing.
 
-    The first of `text_keys` that a row has holds its text. Raises DataError as `by_id` and `paired` do, and for a row
-    without text.
+    The first of `text_keys` that a row has holds its text. `columns` are those of a table without a header. Raises
+    DataError as `by_id` and `paired` do, for a row without text and for a file without rows.
     """
     if not truth_ids:
         raise DataError(f"{truth_path}: no question in it")
-    rows = by_id(path, table_rows(path), id_key, "answer")
+    rows = by_id(path, table_rows(path, columns), id_key, "answer")
+    if not rows:
+        texts = " or ".join(map(repr, text_keys))
+        raise DataError(f"{path}: no answer in it; expected rows with {id_key!r} and {texts}")
     paired(truth_ids, rows, truth_path, path, missing)
     return {
         name: text_of(rows[name], text_keys, f"{path}, {id_key} {name!r}") if name in rows else None

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from chiasm.data.json_text import reason
-from chiasm.data.records import by_id, records
+from chiasm.data.records import by_id, first_character, records
 from chiasm.errors import DataError
 
 
-def table_rows(path: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
+def table_rows(path: Path | str, columns: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, Any]]]:
     """Number from 1 and columns of every row; the layout is told from the content, not from the file's name.
 
-    Cells of CSV, TSV and xlsx come as text, an empty cell as "". Raises DataError for a row that does not fit its
-    header, text that is not UTF-8, and an xlsx file where openpyxl is not installed.
+    `columns` are those of a CSV or TSV without a header: one whose first line lacks the first of them. Cells of CSV,
+    TSV and xlsx come as text, an empty cell as "". Raises DataError for a row that does not fit its header, text that
+    is not UTF-8, and an xlsx file where openpyxl is not installed.
     """
     try:
         with open(path, "rb") as file:
@@ -26,9 +28,9 @@ def table_rows(path: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
         raise DataError(f"{path}: {reason(error)}") from None
     if start.startswith(b"PK\x03\x04"):
         return _xlsx_rows(path)
-    if not start.strip() or start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"["):
+    if first_character(path) in ("", "{", "["):
         return records(path)
-    return _delimited_rows(path, "\t" if b"\t" in start.partition(b"\n")[0] else ",")
+    return _delimited_rows(path, "\t" if b"\t" in start.partition(b"\n")[0] else ",", columns)
 
 
 def rows_by_id(path: Path | str) -> Iterator[tuple[str, dict[str, Any], str]]:
@@ -41,16 +43,19 @@ def rows_by_id(path: Path | str) -> Iterator[tuple[str, dict[str, Any], str]]:
         yield name, row, f"{path}, id {name!r}"
 
 
-def _delimited_rows(path: Path | str, delimiter: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _delimited_rows(path: Path | str, delimiter: str, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
     # A picture in base64 is longer than the 128 KiB that csv allows a cell by default.
     limit = csv.field_size_limit(2**31 - 1)
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, delimiter=delimiter, strict=True)
             header = next(reader)
+            rows: Iterator[list[str]] = reader
+            if columns and columns[0] not in header:
+                header, rows = list(columns), chain([header], reader)
             if len(set(header)) < len(header):
                 raise DataError(f"{path}: the header names a column twice: {', '.join(header)}")
-            for number, cells in enumerate((cells for cells in reader if cells), start=1):
+            for number, cells in enumerate((cells for cells in rows if cells), start=1):
                 if len(cells) != len(header):
                     raise DataError(
                         f"{path}, line {reader.line_num}: {len(cells)} cells, but the header names {len(header)}; "

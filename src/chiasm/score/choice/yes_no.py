@@ -42,18 +42,24 @@ def one_of_both(text: str) -> YesNo:
     return "yes" in words, "one of the words yes and no"
 
 
-def mme(text: str) -> YesNo:
-    """Yes or no within the first four characters, full stops left out; yes where both would fit ("None" is no).
+def mme_official(text: str) -> YesNo:
+    """Yes or no within the first four characters, leading space included; yes where both would fit ("None" is no).
 
     Fu et al. 2023 (arXiv 2306.13394), ``calculation.py``.
     """
-    said = text.strip().lower().replace(".", "")
+    start = text.lower()[:4]
     for word in ("yes", "no"):
-        if said == word:
-            return word == "yes", "nothing but yes or no"
-        if word in said[:4]:
+        if word in start:
             return word == "yes", "in the first four characters"
     return None, UNPARSED
+
+
+def mme_lmms(text: str) -> YesNo:
+    """As `mme_official` once outer space and all full stops are gone; "y" and "n" alone count. lmms-eval, ``mme``."""
+    said = text.strip().lower().replace(".", "")
+    if said in ("y", "n"):
+        return said == "y", "nothing but y or n"
+    return mme_official(said)
 
 
 def _without_marks(text: str) -> str:
@@ -67,4 +73,5 @@ def _without_marks(text: str) -> str:
     return re.sub(r"(?<!\d)\.(?!\d)", "", kept, count=32)
 
 
+MME_DIALECTS: dict[str, Callable[[str], YesNo]] = {"official": mme_official, "lmms": mme_lmms}
 POPE_DIALECTS: dict[str, Callable[[str], YesNo]] = {"official": pope_official, "lmms": exact, "vlmevalkit": one_of_both}

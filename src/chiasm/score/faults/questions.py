@@ -12,6 +12,7 @@ from chiasm.score.faults.wrong_answer import EMPTY, FORMAT_ONLY, LONGER, REFUSAL
 from chiasm.score.result import Item, Score
 
 LANGUAGE_PRIOR = "language prior"
+TIE = "tie"
 MINORITY = "minority answer"
 GAVE_UP, ANSWERED_ANYWAY = "called unanswerable", "answered the unanswerable"
 BY_DEFAULT = "yes by default"
@@ -76,14 +77,17 @@ def yes_no_faults(score: Score, blind: Mapping[str, str]) -> Iterator[Fault]:
 
 
 def preference_faults(score: Score, blind: Mapping[str, str]) -> Iterator[Fault]:
-    """Of captions against pictures (Winoground, SugarCrepe): which one was preferred wrongly."""
+    """Of captions against pictures (Winoground, SugarCrepe): which one was preferred wrongly, if any was: equal scores
+    are wrong too, but prefer nothing."""
     for item, repair in _imperfect(score):
         if score.task == "sugarcrepe":
             tie = item.prediction["positive"] == item.prediction["negative"]
-            cause = "tie" if tie else "the negative caption"
+            cause = TIE if tie else "the negative caption"
         else:
+            at = item.prediction
             wrong = [name for name, lost in (("caption", "text"), ("picture", "image")) if not item.statistics[lost]]
-            cause = f"the wrong {' and '.join(wrong)}"
+            tie = min(at["c0_i0"], at["c1_i1"]) >= max(at["c0_i1"], at["c1_i0"])
+            cause = TIE if tie else f"the wrong {' and '.join(wrong)}"
         yield Fault(item.id, "wrong_answer", cause, "", repair)
 
 

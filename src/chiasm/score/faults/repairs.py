@@ -39,13 +39,17 @@ _BEST: dict[str, dict[str, str]] = {
     | _PIXELS,
 }
 """For each task, the statistic that each of an item's statistics equals where the item is right."""
+WITHOUT_COST: Mapping[str, Mapping[str, str]] = {
+    "gqa": {"consistency": "it is over entailed questions, which a row does not name"}
+}
+"""The metrics of each task that no repair changes, and why."""
 
 
 def repairs_of(score: Score) -> Repair:
     """From an item of `score` to what it lacks; empty for an item that is right.
 
-    A VQA answer is at best what most people said, which is less than 1 where people disagree. GQA's consistency is
-    not repaired, since an item does not know what it entails.
+    A VQA answer is at best what most people said, which is less than 1 where people disagree. `WITHOUT_COST` has
+    what is not repaired.
     """
     targets = _BEST[score.task] | {"unparsed": _NOTHING}
     judge = Judge(score.dialect) if score.dialect in DIALECTS else None

@@ -9,6 +9,7 @@ from itertools import combinations
 from chiasm.score.faults.costs import fault_costs
 from chiasm.score.faults.duplicates import Cluster, duplicate_errors
 from chiasm.score.faults.fault import Fault
+from chiasm.score.faults.repairs import WITHOUT_COST
 from chiasm.score.faults.suspects import Suspects, suspect_ground_truth
 from chiasm.score.faults.table import FaultRow, fault_table
 from chiasm.score.faults.unannotated import Unannotated, unannotated_objects
@@ -28,13 +29,14 @@ class FaultyRun:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """`items` is how many there are."""
+    """`items` is how many there are; `without_cost` are metrics that mistakes cost nothing known in, and why."""
 
     task: str
     items: int
     faults: tuple[Fault, ...]
     table: tuple[FaultRow, ...]
     clusters: tuple[Cluster, ...]
+    without_cost: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,10 @@ def report_faults(runs: Mapping[str, FaultyRun], examples: int = 3) -> FaultRepo
         costs = fault_costs(run.score, run.faults, run.measures)
         table = fault_table(run.score, run.faults, costs, examples)
         clusters = duplicate_errors(run.score, run.faults)
-        reports[name] = RunReport(run.score.task, len(run.score.items), run.faults, table, clusters)
+        unknown = {
+            metric: why for metric, why in WITHOUT_COST.get(run.score.task, {}).items() if metric in run.measures
+        }
+        reports[name] = RunReport(run.score.task, len(run.score.items), run.faults, table, clusters, unknown)
     pairs = tuple(
         PairReport(one, other, shared_faults(first.score, first.faults, second.score, second.faults))
         for (one, first), (other, second) in combinations(runs.items(), 2)

@@ -13,11 +13,11 @@ from chiasm.score.answers import normalise
 from chiasm.score.faults.captions import OMISSION
 from chiasm.score.faults.fault import Fault
 from chiasm.score.faults.find import find_faults
-from chiasm.score.faults.questions import BY_DEFAULT, LANGUAGE_PRIOR, MINORITY, TOLD_BY_FORM
+from chiasm.score.faults.questions import BY_DEFAULT, LANGUAGE_PRIOR, MINORITY, TIE, TOLD_BY_FORM
 from chiasm.score.result import Item, Score
 
 _ABOUT_ANSWERS = ("wrong_answer", "hallucination", "missed_object")
-_NO_CONTRADICTION = TOLD_BY_FORM | {MINORITY, LANGUAGE_PRIOR, BY_DEFAULT, OMISSION}
+_NO_CONTRADICTION = TOLD_BY_FORM | {MINORITY, LANGUAGE_PRIOR, BY_DEFAULT, OMISSION, TIE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,10 @@ class Suspects:
 def suspect_ground_truth(scores: Mapping[str, Score], faults: Mapping[str, Sequence[Fault]] | None = None) -> Suspects:
     """Items on which all models, two or more by name, agree with each other against the truth.
 
-    `faults` are those of each score, where they were found already. Wrong for their form only, refusals, empty and
-    unparsed answers do not contradict anything and are left out. Models that learned from the same data share mistakes,
-    so a suspect is something to look at and no proof. Raises DataError for fewer than two models, other tasks or
-    dialects, models without a common item, and detections, which have none: see `chiasm.score.faults.unannotated`.
+    `faults` are those of each score, where they were found already. Wrong for their form only, refusals, ties, empty
+    and unparsed answers do not contradict anything and are left out. Models that learned from the same data share
+    mistakes, so a suspect is something to look at and no proof. Raises DataError for fewer than two models, other tasks
+    or dialects, models without a common item, and detections, which have none: see `chiasm.score.faults.unannotated`.
     """
     if len(scores) < 2:
         raise DataError(f"suspects are what several models agree on: give two scores or more, got {len(scores)}")
@@ -116,6 +116,8 @@ def _contradictions(faults: Sequence[Fault], items: Mapping[str, Item]) -> dict[
 def _said(item: Item, fault: Fault) -> str:
     if isinstance(item.parsed, list) and isinstance(item.prediction, str) and fault.kind == "hallucination":
         return fault.detail  # a caption's object
+    if isinstance(item.prediction, Mapping):
+        return fault.cause  # what scores of captions and pictures preferred
     return normalise(item.parsed if isinstance(item.parsed, str) else str(item.prediction))
 
 

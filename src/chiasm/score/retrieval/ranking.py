@@ -12,7 +12,8 @@ from chiasm.data.records import by_id, paired, records
 from chiasm.errors import ConfigError, DataError
 from chiasm.score.bootstrap import summarise
 from chiasm.score.measure import Measure, ratio, share
-from chiasm.score.result import Item, Score
+from chiasm.score.result import Item, Score, Value
+from chiasm.score.retrieval.cross_modal import expected_by_chance
 from chiasm.score.retrieval.measures import (
     area_under_precision_recall,
     average_precision,
@@ -69,19 +70,21 @@ def score_run(
     truth, found = read_judgements(judgements), read_run(run)
     paired(truth, found, judgements, run, missing)
     _check_cutoffs(cutoffs)
-    items = []
+    items, chance = [], []
     for query, judged in truth.items():
         order = ranked(found.get(query, {}))
         gains = np.array([judged.get(document, 0.0) for document in order])
         ideal = np.array(list(judged.values()))
-        measures = query_measures(gains, ideal, int((ideal > 0).sum()), cutoffs)
+        relevant = int((ideal > 0).sum())
+        measures = query_measures(gains, ideal, relevant, cutoffs)
+        chance.append(in_random_order(int((gains > 0).sum()), len(gains), relevant, cutoffs))
         best = {document: gain for document, gain in judged.items() if gain > 0}
         problem = None if query in found else "no results in the file"
         image = (images or {}).get(query, query)
         items.append(_item(query, image, order[: max(cutoffs)], best, measures, problem))
     without = sum(item.problem is not None for item in items)
     notes = [f"{without} of {len(items)} queries have no results and count as 0."] if without else []
-    return _score(items, notes)
+    return _score(items, chance, notes)
 
 
 def score_relevance_lists(path: Path | str, cutoffs: Sequence[int] = CUTOFFS) -> Score:
@@ -91,7 +94,7 @@ def score_relevance_lists(path: Path | str, cutoffs: Sequence[int] = CUTOFFS) ->
     the listed gains only. Raises DataError for malformed rows, ConfigError for cutoffs below 1.
     """
     _check_cutoffs(cutoffs)
-    items = []
+    items, chance = [], []
     for name, row in by_id(path, records(path), "id", "query").items():
         where = f"{path}, id {name!r}"
         gains = _gains(row.get("relevance"), where)
@@ -101,9 +104,10 @@ def score_relevance_lists(path: Path | str, cutoffs: Sequence[int] = CUTOFFS) ->
             raise DataError(f"{where}: 'relevant' is {relevant!r}, but {listed} of the list are")
         measures = query_measures(gains, gains, relevant, cutoffs)
         items.append(_item(name, str(row.get("image") or name), row["relevance"], relevant, measures, None))
+        chance.append(in_random_order(listed, len(gains), relevant, cutoffs))
     if not items:
         raise DataError(f"{path}: no query in it")
-    return _score(items, ["NDCG compares with the best order of the listed documents only."])
+    return _score(items, chance, ["NDCG compares with the best order of the listed documents only."])
 
 
 def _item(
@@ -113,10 +117,29 @@ def _item(
     return Item(name, image, order, order, truth, statistics, rule="highest score first", problem=problem)
 
 
-def _score(items: Sequence[Item], notes: list[str]) -> Score:
+def in_random_order(found: int, listed: int, relevant: int, cutoffs: Sequence[int]) -> dict[str, float]:
+    """What the measures of one query are expected to be if its `listed` documents, of which `found` are among its
+    `relevant` ones, came in a random order."""
+    names = ["map", "mrr", *(f"{name}@{k}" for k in cutoffs for name in ("precision", "recall", "hit"))]
+    if not found:
+        return dict.fromkeys(names, 0.0)
+    expected = expected_by_chance(found, listed, cutoffs)
+    expected["map"] *= found / relevant
+    for k in cutoffs:
+        drawn = found * min(k, listed) / listed
+        expected |= {f"precision@{k}": drawn / k, f"recall@{k}": drawn / relevant}
+    return {name: expected[name] for name in names}
+
+
+def _score(items: Sequence[Item], chance: Sequence[Mapping[str, float]], notes: list[str]) -> Score:
     if all(item.statistics["map"] == 0 for item in items):
         notes.append("No query found anything relevant: are the document names of both files the same?")
-    return Score("ranking", "trec_eval", summarise(items, measures(items)), tuple(items), tuple(notes))
+    n = len(items)
+    baselines = (
+        Value(f"baseline.random_order.{name}", sum(query[name] for query in chance) / n, n, method="baseline")
+        for name in chance[0]
+    )
+    return Score("ranking", "trec_eval", (*summarise(items, measures(items)), *baselines), tuple(items), tuple(notes))
 
 
 def measures(items: Sequence[Item]) -> dict[str, Measure]:

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from chiasm.data.json_text import reason
-from chiasm.data.records import read_json
+from chiasm.data.records import first_character, read_json
 from chiasm.errors import DataError
 
 Table = dict[str, dict[str, float]]
@@ -33,12 +32,12 @@ def read_judgements(path: Path | str) -> Table:
 
 
 def _read(path: Path | str, columns: int, value_column: int, layout: str) -> Table:
-    try:
-        with open(path, "rb") as file:
-            is_json = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
-    except OSError as error:
-        raise DataError(f"{path}: {reason(error)}") from None
-    entries = _json_entries(path) if is_json else _line_entries(path, columns, value_column, layout)
+    first = first_character(path)
+    if first == "[":
+        raise DataError(
+            f"{path} holds a JSON list; expected {{query: {{document: number}}}}, or {layout!r} on each line"
+        )
+    entries = _json_entries(path) if first == "{" else _line_entries(path, columns, value_column, layout)
     table: Table = {}
     for where, query, document, value in entries:
         found = table.setdefault(query, {})

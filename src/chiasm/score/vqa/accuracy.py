@@ -136,13 +136,8 @@ def _majority(
 ) -> tuple[Value, ...]:
     """Baselines of the answer that most people give."""
 
-    known: dict[tuple[str, tuple[str, ...], tuple[str, ...] | None], float] = {}
-
     def score(text: str, question: Annotation) -> float:
-        key = text, question.answers, question.records
-        if key not in known:
-            known[key] = judge(*key).score
-        return known[key]
+        return judge(text, question.answers, question.records).score
 
     return majority_values(
         items,

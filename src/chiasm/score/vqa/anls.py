@@ -12,7 +12,7 @@ from chiasm.score.bootstrap import summarise
 from chiasm.score.measure import Measure, means, share
 from chiasm.score.result import Item, Score
 from chiasm.score.vqa.answers_file import Missing, read_answers
-from chiasm.score.vqa.entries import question_rows
+from chiasm.score.vqa.entries import each_question
 from chiasm.score.vqa.questions import problem_of, unanswered
 
 THRESHOLD = 0.5
@@ -49,7 +49,7 @@ def score_anls(
     `questions` is ``{"data": [{questionId, question, answers}]}``, `predictions` what `read_answers` takes. Sliced by
     the question and answer types that the file has. Raises DataError for files that do not fit each other.
     """
-    rows = question_rows(questions)
+    rows = dict(each_question(questions))
     answers = read_answers(predictions)
     paired(list(rows), answers, questions, predictions, missing)
     items = tuple([_item(name, row, answers.get(name), questions) for name, row in rows.items()])

@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 from chiasm.data.json_text import keys_of
 from chiasm.errors import DataError
-from chiasm.score.vqa.entries import question_rows
+from chiasm.score.vqa.entries import each_question
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +43,12 @@ def read_annotations(path: Path | str, questions_path: Path | str | None = None)
     wordings that the annotations do not have. Raises DataError, naming file, entry and id, for anything that can't be
     scored.
     """
-    rows = question_rows(path)
-    asked: dict[str, dict[str, Any]] = {}
+    asked = {} if questions_path is None else dict(each_question(questions_path))
+    # One row at a time: the rows of VQAv2 together would take a gigabyte.
+    found = [_annotation(path, name, row, asked.get(name, {})) for name, row in each_question(path)]
     if questions_path is not None:
-        asked = question_rows(questions_path)
-        _same_questions(path, rows, questions_path, asked)
-    return [_annotation(path, name, row, asked.get(name, {})) for name, row in rows.items()]
+        _same_questions(path, [question.id for question in found], questions_path, asked)
+    return found
 
 
 def _same_questions(path: Path | str, rows: Iterable[str], questions_path: Path | str, asked: Iterable[str]) -> None:
@@ -70,14 +71,14 @@ def _annotation(path: Path | str, name: str, row: dict[str, Any], asked: dict[st
         answer = person.get("answer") if isinstance(person, dict) else person
         if not isinstance(answer, str):
             raise DataError(f"{path}: question {name!r} has the answer {answer!r:.60}, expected text")
-        answers.append(answer)
+        answers.append(intern(answer))  # people repeat themselves and each other
     return Annotation(
         name,
         str(row.get("image_id") or row.get("image") or asked.get("image_id") or name),
         tuple(answers),
         None if _told_apart(people) else tuple([_rest(person) for person in people]),
-        str(row.get("answer_type") or ""),
-        str(row.get("question_type") or ""),
+        intern(str(row.get("answer_type") or "")),
+        intern(str(row.get("question_type") or "")),
         str(row.get("question") or asked.get("question") or ""),
     )
 

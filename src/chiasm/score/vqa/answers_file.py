@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from chiasm.data.json_text import keys_of
-from chiasm.data.records import by_id, paired, place, records
+from chiasm.data.records import by_id, first_character, paired, place, records
 from chiasm.errors import DataError
-from chiasm.score.vqa.entries import first_byte, read_text
+from chiasm.score.vqa.entries import read_text
 
 Missing = Literal["error", "wrong"]
 
@@ -51,7 +51,7 @@ def read_answers_to(
     ``query`` or ``image`` and ``question``; the n-th of the same pair goes with the n-th), else, if it names neither,
     by order. A file that is not JSON is read as one answer a line, in order.
     """
-    if first_byte(path) not in (b"[", b"{"):
+    if first_character(path) not in ("[", "{"):
         text = read_text(path)
         if not text.strip():
             raise DataError(f"{path} is empty; expected an answer a line, or JSON")
@@ -104,11 +104,16 @@ def _key(path: Path | str, first: tuple[int, dict[str, Any]], keys: tuple[str, .
     for key in keys:
         if key in row:
             return key
-    raise DataError(f"{place(path, number)}: no {what} under {', '.join(map(repr, keys))}, only {keys_of(row)}")
+    raise DataError(
+        f"{place(path, number)}: no {what} under {', '.join(map(repr, keys))}, only {keys_of(row)}; expected a row an "
+        'answer, such as {"question_id": 7, "answer": "red"}'
+    )
 
 
 def _text(path: Path | str, number: int, row: dict[str, Any], key: str, name: str) -> str:
-    text = row.get(key)
+    if key not in row:
+        raise DataError(f"{place(path, number)}: {name!r} has no {key!r}, only {keys_of(row)}")
+    text = row[key]
     if not isinstance(text, str):
         raise DataError(f"{place(path, number)}: the {key!r} of {name!r} is {text!r:.60}, expected text")
     return text

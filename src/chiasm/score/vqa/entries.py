@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from chiasm.data.json_text import reason
-from chiasm.data.records import by_id, records
+from chiasm.data.records import records, with_ids
 from chiasm.errors import DataError
 
 _CONTAINERS = ("annotations", "data", "questions")
 _ID_KEYS = ("question_id", "questionId", "image")
 
 
-def question_rows(path: Path | str) -> dict[str, dict[str, Any]]:
-    """The entries by question id, as they are written. Without a question id, as in VizWiz, the image is the id.
+def each_question(path: Path | str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Id and entry, as it is written, of every question. Without a question id, as in VizWiz, the image is the id.
 
     The file is ``{"annotations": [...]}``, ``{"data": [...]}`` or ``{"questions": [...]}``, a list, or JSON lines.
     Raises DataError for an entry without an id and for a second one with the same.
     """
-    rows = list(records(path, within=_CONTAINERS))
-    if not rows:
+    rows = records(path, within=_CONTAINERS)
+    first = next(rows, None)
+    if first is None:
         raise DataError(f"{path} holds no questions")
-    key = next((key for key in _ID_KEYS if key in rows[0][1]), _ID_KEYS[0])
-    return by_id(path, rows, key, "question")
-
-
-def first_byte(path: Path | str) -> bytes:
-    """The first byte that is no white space, which tells a list, an object and plain text apart; empty for none."""
-    try:
-        with open(path, "rb") as file:
-            return file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
-    except OSError as error:
-        raise DataError(f"{path}: {reason(error)}") from None
+    key = next((key for key in _ID_KEYS if key in first[1]), _ID_KEYS[0])
+    return with_ids(path, chain([first], rows), key, "question")
 
 
 def read_text(path: Path | str) -> str:

@@ -13,7 +13,8 @@ from chiasm.score.result import Value
 def distribution(
     groups: Sequence[str | None], true: Sequence[str], predicted: Sequence[str | None], images: Sequence[str]
 ) -> Value:
-    """Chi-square distance between the counts of predicted and true answers, for questions in parallel sequences.
+    """Chi-square distance between the counts of predicted and true answers, for questions in parallel sequences,
+    divided by 100 as GQA's script does.
 
     Within each group it is the sum over the true answers of (predicted - true count)^2 / true count; groups are
     averaged by their number of questions. 0 is best, and it grows with the number of questions, so that only numbers on
@@ -35,7 +36,8 @@ def distribution(
         expected = np.bincount(gold[kept], minlength=len(cell_of)).astype(float)
         observed = np.bincount(said[kept & (said >= 0)], minlength=len(cell_of))
         terms = np.divide((observed - expected) ** 2, expected, out=np.zeros_like(expected), where=expected > 0)
-        return float(np.bincount(group_of_cell, terms) @ np.bincount(group_of_cell, expected) / expected.sum())
+        weighted = np.bincount(group_of_cell, terms) @ np.bincount(group_of_cell, expected)
+        return float(weighted / expected.sum() / 100)
 
     def without(part: np.ndarray) -> float:
         kept = ~np.isin(image, part)

@@ -19,7 +19,7 @@ from chiasm.score.result import Item, Score, Value
 from chiasm.score.vqa.accuracy import score_vqa
 from chiasm.score.vqa.annotations import read_annotations
 from chiasm.score.vqa.answers_file import Missing
-from chiasm.score.vqa.entries import question_rows
+from chiasm.score.vqa.entries import each_question
 from chiasm.score.vqa.image_names import by_question
 
 UNANSWERABLE = ("unanswerable", "unsuitable", "unsuitable image")
@@ -58,7 +58,7 @@ def score_vizwiz(
         telling.append(_average_precision_value(labels, doubts, replicates))
     share = sum(truth.values()) / len(truth)
     always = Value("baseline.always.unanswerable.f1", 2 * share / (1 + share), len(truth), method="baseline")
-    source = "the scores given" if given else "answers that say unanswerable; give scores for the average precision"
+    source = "the scores given" if given else "answers that say unanswerable, without scores for the average precision"
     note = f"Unanswerable are {sum(truth.values())} of {len(truth)} questions; the model's calls are by {source}."
     return Score("vizwiz", score.dialect, (*score.values, *telling, always), items, (*score.notes, note))
 
@@ -110,7 +110,7 @@ def _average_precision_value(labels: np.ndarray, scores: np.ndarray, replicates:
 
 def _unanswerable(path: Path | str) -> dict[str, bool]:
     found = {}
-    for name, row in question_rows(path).items():
+    for name, row in each_question(path):
         if "answerable" in row:
             if row["answerable"] not in (0, 1):
                 raise DataError(f"{path}: 'answerable' of {name!r} is {row['answerable']!r}, expected 0 or 1")
