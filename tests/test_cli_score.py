@@ -184,7 +184,7 @@ def test_every_task_has_a_command() -> None:
     tasks = (
         "captions chair clipscore bertscore vqa textvqa vizwiz gqa docvqa infovqa chartqa daquar pope mme mmbench seed "
         "scienceqa nlvr2 groups winoground sugarcrepe coco-det coco-seg refcoco masks pointing retrieval cross-modal "
-        "pictures t2i tifa vqascore similarity edits compliance"
+        "pictures t2i tifa vqascore similarity edit compliance"
     )
     for task in tasks.split():
         assert f" {task} " in listed, task

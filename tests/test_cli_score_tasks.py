@@ -145,7 +145,7 @@ def edits(files: Files) -> tuple[list[str], dict[str, float]]:
     folder = Path(files("masks/a.png", Image.fromarray(mask))).parents[1]
     expected = {"iou": 1 / 3, "dice": 0.5, "inside": 0.5, "covered": 0.5}
     folders = ["--before", folder / "before", "--pred", folder / "after", "--gt", folder / "masks"]
-    return ["edits", *map(str, folders)], expected
+    return ["edit", *map(str, folders)], expected
 
 
 def compliance(files: Files) -> tuple[list[str], dict[str, float]]:

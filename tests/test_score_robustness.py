@@ -10,16 +10,11 @@ from PIL import Image
 
 from chiasm.data.images import open_image
 from chiasm.errors import ConfigError, DataError, ImageError
-from chiasm.score.choice.multiple_choice import choice_item
-from chiasm.score.choice.scienceqa import score_scienceqa
-from chiasm.score.choice.seed import score_seed
 from chiasm.score.measure import Measure, ratio
 from chiasm.score.result import Item, Score
 from chiasm.score.robustness import paired
 from chiasm.score.robustness.given_scores import MEAN_SCORE, read_given_scores
-from chiasm.score.robustness.options import read_orders, unshuffled
 from chiasm.score.robustness.perturb import GREY, blank, blur, occlude, perturb_folder, shuffled_options
-from chiasm.score.robustness.shuffle_files import shuffle_options_file
 
 PICTURE = np.random.default_rng(0).integers(0, 120, size=(60, 90, 3)).astype(np.uint8)
 
@@ -181,64 +176,6 @@ def test_runs_that_do_not_belong_together(tmp_path: Path) -> None:
     score = paired.score_robustness(clean, {"blur": fewer}, "score", MEAN_SCORE)
     assert "2 items" in score.notes[0]
     assert score.notes[1].startswith("blur: score 1 without and 1 with it on 6 items of 6 images; p = 1 by")
-
-
-SEED = {
-    "questions": [
-        {"question_id": n, "data_id": n, "question_type_id": 1, "answer": "ABCD"[n % 4], "question": "?"}
-        | {f"choice_{letter}": f"{letter} of {n}" for letter in "abcd"}
-        for n in range(12)
-    ],
-    "question_type": {"Scene": 1},
-}
-SCIENCE = {str(n): {"choices": ["x", "y", "z"], "answer": n % 3, "split": "test"} for n in range(12)}
-
-
-@pytest.mark.parametrize(("content", "score"), [(SEED, score_seed), (SCIENCE, score_scienceqa)])
-def test_a_model_that_reads_its_options_survives_their_shuffle(tmp_path: Path, content: Any, score: Any) -> None:
-    (tmp_path / "q.json").write_text(json.dumps(content))
-    shuffled, orders = tmp_path / "shuffled" / "q.json", tmp_path / "orders.json"
-    assert shuffle_options_file(tmp_path / "q.json", shuffled, orders) == 12
-
-    def answered(questions: Path, letter_of: Any) -> Score:
-        said = tmp_path / "said.jsonl"
-        items = score(questions, always_a()).items
-        rows = [{"question_id": item.id, "text": letter_of(item)} for item in items]
-        said.write_text("\n".join(map(json.dumps, rows)))
-        return score(questions, said)
-
-    def always_a() -> Path:
-        said = tmp_path / "any.jsonl"
-        said.write_text("\n".join(json.dumps({"question_id": n, "text": "A"}) for n in range(12)))
-        return said
-
-    by_content = [answered(path, lambda item: item.truth) for path in (tmp_path / "q.json", shuffled)]
-    by_letter = [answered(path, lambda item: "A") for path in (tmp_path / "q.json", shuffled)]
-    measure = ratio("right", "questions")
-    for (clean, other), flips in ((by_content, 0), (by_letter, None)):
-        with pytest.raises(DataError, match="another truth"):
-            paired.score_robustness(clean, {"shuffle": other}, "accuracy", measure)
-        back = unshuffled(other, read_orders(orders))
-        values = {v.metric: v.value for v in paired.score_robustness(clean, {"x": back}, "accuracy", measure).values}
-        # Whoever always says A names another option wherever the first one moved.
-        moved = sum(order[0] != 0 for order in read_orders(orders).values()) / 12
-        assert values["flip_rate"] == (flips if flips is not None else pytest.approx(moved))
-        assert moved > 0
-
-
-def test_orders_that_are_none(tmp_path: Path) -> None:
-    item = choice_item("q", "i", "A", {"A": "x", "B": "y"}, "A", {})
-    with pytest.raises(DataError, match="'q' has no order"):
-        unshuffled(Score("seed", "", (), (item,)), {})
-    with pytest.raises(DataError, match="'q': 'A' is none of the letters"):
-        unshuffled(Score("seed", "", (), (item,)), {"q": []})
-    for order in ([0, 0], [1, 2], ["a"], 3, [0.0]):
-        (tmp_path / "o.json").write_text(json.dumps({"q": order}))
-        with pytest.raises(DataError, match="order of 'q'"):
-            read_orders(tmp_path / "o.json")
-    (tmp_path / "q.json").write_text("[]")
-    with pytest.raises(DataError, match="SEED-Bench"):
-        shuffle_options_file(tmp_path / "q.json", tmp_path / "s.json", tmp_path / "o.json")
 
 
 def test_a_folder_is_perturbed_under_its_own_names(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from chiasm.cli.errors import errors
 from chiasm.cli.output import errors_to_exit
 from chiasm.cli.perturb import perturb, shuffle_options
 from chiasm.cli.probe import probe_app
+from chiasm.cli.quick_help import QUICK_HELP
 from chiasm.cli.report import report_app
 from chiasm.cli.score import score_app
 from chiasm.cli.see import see
@@ -26,8 +27,9 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings=QUICK_HELP,
 )
-data_app = typer.Typer(help="Look at datasets.", no_args_is_help=True)
+data_app = typer.Typer(help="Look at datasets.", no_args_is_help=True, context_settings=QUICK_HELP)
 app.add_typer(data_app, name="data")
 data_app.command()(perturb)
 data_app.command()(shuffle_options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import operator
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -50,7 +51,11 @@ def print_score(score: Score, as_json: bool) -> None:
     for column in ("value", "95 % interval", "n"):
         table.add_column(column, justify="right", no_wrap=True)
     key_before = ""
+    labels = Counter(where[0] for where in _by_slice(score.values) if where)
+    sizes = {value.metric: value.n for value in score.values if value.slice is None}
     for where, values in _by_slice(score.values).items():
+        if where and labels[where[0]] == 1 and all(sizes.get(value.metric) == value.n for value in values):
+            continue  # the only label of its key, which says what all items say
         key, of_slice = (where[0], ": ".join(where)) if where else ("", "")
         if where and (len(values) > 1 or key != key_before):
             table.add_section()
@@ -63,7 +68,7 @@ def print_score(score: Score, as_json: bool) -> None:
     console = Console()
     console.print(f"{score.task}, dialect {score.dialect}", markup=False, highlight=False, style="italic")
     console.print(table)
-    unparsed = sum(item.problem is not None for item in score.items)
+    unparsed = score.counts.unparsed
     methods = ", ".join(
         dict.fromkeys(one.method for one in score.values if one.method and not one.method.startswith("baseline"))
     )

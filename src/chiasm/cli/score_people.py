@@ -39,16 +39,17 @@ def robustness(
         Path,
         typer.Argument(help="Run folder without perturbation, or JSON lines {id, score, answer}.", exists=True),
     ],
-    perturbed: Annotated[list[Named], typer.Argument(help="NAME=RUN, the same items perturbed.", parser=_named)],
-    metric: Annotated[str | None, typer.Option(help="Of the run's metrics; its first unless named.")] = None,
-    orders: Annotated[
-        list[Named] | None, typer.Option(help="NAME=FILE of `chiasm data shuffle-options`.", parser=_named)
+    perturbed: Annotated[
+        list[Named] | None,
+        typer.Argument(help="NAME=RUN, the same items perturbed; none for MMBench's own rotations.", parser=_named),
     ] = None,
+    metric: Annotated[str | None, typer.Option(help="Of the run's metrics; its first unless named.")] = None,
 ) -> Score:
-    """Score drop and flip rate under blur, occlusion, blank pictures, paraphrase, ..., as paired tests."""
+    """Score drop and flip rate under blur, occlusion, blank pictures, paraphrase, shuffled options, ..., as paired
+    tests."""
     from chiasm.examine.robustness import robustness_of_runs
 
-    return robustness_of_runs(clean, _by_name(perturbed), metric, _by_name(orders or []))
+    return robustness_of_runs(clean, _by_name(perturbed or []), metric)
 
 
 @task(panel)

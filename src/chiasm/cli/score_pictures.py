@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -17,11 +17,15 @@ panel = "Generated and edited pictures"
 def pictures(
     pred: Annotated[Path, typer.Option("--pred", help="Folder of generated pictures.")],
     gt: Annotated[Path | None, typer.Option("--gt", help="Folder of references of the same names and sizes.")] = None,
+    lpips: Annotated[
+        Literal["alex", "vgg", "squeeze"] | None,
+        typer.Option(help="Also LPIPS by this network, with your own `lpips` package (pip install lpips)."),
+    ] = None,
 ) -> Score:
-    """PIQE of pictures; beside references also PSNR, SSIM and MS-SSIM."""
+    """PIQE of pictures; beside references also PSNR, SSIM, MS-SSIM and LPIPS."""
     from chiasm.score.generation.pictures import score_pictures
 
-    return score_pictures(pred, gt)
+    return score_pictures(pred, gt, lpips)
 
 
 @task(panel)
@@ -94,7 +98,7 @@ def similarity(
 
 
 @task(panel)
-def edits(
+def edit(
     before: Annotated[Path, typer.Option(help="Folder of the pictures before the edit.")],
     pred: Annotated[Path, typer.Option("--pred", help="Folder of the edited pictures, of the same names and sizes.")],
     gt: Annotated[Path, typer.Option("--gt", help="Folder of masks, white where the edit was asked for.")],

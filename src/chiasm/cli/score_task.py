@@ -14,11 +14,13 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 import typer
 
 from chiasm.cli.output import errors_to_exit, failed_limits, print_dialects, print_score
+from chiasm.cli.quick_help import QUICK_HELP
 from chiasm.score.result import Score
 
 score_app = typer.Typer(
     help="Score files of predictions as the official scripts do, with intervals and a reason for every lost point.",
     no_args_is_help=True,
+    context_settings=QUICK_HELP,
 )
 
 Truth = Annotated[Path, typer.Option("--gt", help="Annotations, in the benchmark's own format.")]

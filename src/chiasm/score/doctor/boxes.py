@@ -26,6 +26,8 @@ class Boxes:
         category = row.get("category_id")
         if category is not None and self._truth.categories and str(category) not in self._truth.categories:
             self._tally.add("unknown category", number, name, f"category_id {category!r}")
+        if category is not None and type(row.get("score")) not in (int, float):
+            self._tally.add("no score", number, name, f"score {row['score']!r}" if "score" in row else "")
         box = row.get("bbox")
         if box is None:
             return

@@ -5,8 +5,9 @@ from __future__ import annotations
 import codecs
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,15 @@ from chiasm.data.json_text import shortened
 from chiasm.score.doctor.boxes import Boxes
 from chiasm.score.doctor.findings import SHOWN, Finding, Place, Tally
 from chiasm.score.doctor.ids import Ids
+from chiasm.score.doctor.numbers import number_keys, number_problems
 from chiasm.score.doctor.rows import Word, rows
 from chiasm.score.doctor.texts import Texts
-from chiasm.score.doctor.truth import ID_KEYS, PAIR_KEYS, Form, Truth, pair_id, read_truth
+from chiasm.score.doctor.truth import ID_KEYS, PAIR_KEYS, Form, Truth, is_triples, is_truth, pair_id, read_truth
 
 ANSWER_KEYS = (
     "prediction", "answer", "caption", "text", "caption_predicted", "response", "output", "bbox", "segmentation",
 )  # fmt: skip
+CAPTIONS = ("caption", "caption_predicted")
 REGIONS = ("bbox", "segmentation")
 """Answers of which a picture may have any number."""
 
@@ -28,7 +31,8 @@ REGIONS = ("bbox", "segmentation")
 @dataclass(frozen=True, slots=True)
 class Checkup:
     """`records` counts what could be read, `word` is what the numbers of places count; `id_key` and `answer_key` are
-    where ids and answers were found, None if they were not. Errors stand before warnings."""
+    where ids and answers were found, None if they were not, or if answers are several numbers. Errors stand before
+    warnings."""
 
     path: str
     records: int
@@ -52,7 +56,7 @@ def check_predictions(
     record has. `truth` is any file that the scorers take as truth: it says which ids there should be, which answers
     should be yes or no or an option's letter, and how large pictures are. In memory are the ids and one record.
 
-    Raises DataError for a file that can't be opened or is UTF-16 text, and for a truth that can't be read.
+    Raises DataError for a file that can't be opened or is no UTF-8 text, and for a truth that can't be read.
     """
     known = read_truth(truth) if truth is not None else None
     tally, unreadable = Tally(), list[str]()
@@ -60,7 +64,12 @@ def check_predictions(
     word, found = rows(path, frozenset((*ID_KEYS, *ANSWER_KEYS, *named)), unreadable)
     look = _Look(tally, known, id_key, answer_key)
     _check_bytes(path, tally)
-    for number, row in found:
+    first = list(islice(found, 1))
+    labelled = any(is_truth(row, _first_key(ANSWER_KEYS, row)) for _, row in first)
+    if answer_key is None and (labelled or (word == "line" and is_triples(path))):
+        tally.add("truth file")
+        return Checkup(str(path), 1 + sum(1 for _ in found), word, None, None, tally.findings())
+    for number, row in chain(first, found):
         look.add(number, row)
     look.finish()
     if look.records == 0 and not unreadable:
@@ -82,8 +91,10 @@ class _Look:
 
     def _begin(self, row: dict[str, Any]) -> None:
         """What the first record says of all."""
-        self.id_key = self.id_key or next((key for key in ID_KEYS if key in row), None)
-        self.answer_key = self.answer_key or next((key for key in ANSWER_KEYS if key in row), None)
+        self.id_key = self.id_key or _first_key(ID_KEYS, row)
+        self._number_keys = () if self.answer_key else number_keys(row)
+        if not self._number_keys:
+            self.answer_key = self.answer_key or _first_key(ANSWER_KEYS, row)
         self._by_pair = self.id_key in (None, "image") and all(key in row for key in PAIR_KEYS)
         if self._truth is not None and not self._truth.has_ids and not self._by_pair and self.id_key is not None:
             forms = self._truth.forms.values()
@@ -96,8 +107,10 @@ class _Look:
             self._truth = self._truth.by_image()
         forms_of_all = set(self._truth.forms.values()) if self._truth else set()
         self._usual: Form = forms_of_all.pop() if len(forms_of_all) == 1 else "text"
-        if self._truth is None and self.answer_key in ("caption", "caption_predicted"):
+        if self._truth is None and self.answer_key in CAPTIONS:
             self._usual = "caption"
+        if self._usual == "caption" and self.answer_key in REGIONS:
+            self._tally.add("another task", found="the answers are boxes or masks, the truth is captions")
         self._ids = Ids(self._tally, self._truth, many)
         self._texts, self._boxes = Texts(self._tally), Boxes(self._tally, self._truth)
 
@@ -113,6 +126,10 @@ class _Look:
         for key in _not_finite(row):
             if key != self.id_key:
                 self._tally.add("not finite", number, name, f"{key!r} is {shortened(row[key])}")
+        if self._number_keys:
+            for kind, found in number_problems(row, self._number_keys):
+                self._tally.add(kind, number, name, found)
+            return
         if self.answer_key is None or self.answer_key not in row:
             self._tally.add("no answer", number, name, f"it has {', '.join(row)}"[:80])
             return
@@ -133,6 +150,10 @@ class _Look:
     def finish(self) -> None:
         if self.records == 0:
             return
+        repeated = self._tally.count("duplicate id")
+        if self.answer_key in CAPTIONS and repeated > self.records / 2:
+            self._tally.forget("duplicate id")
+            self._tally.add("truth file", found=f"{self.records} captions of {self.records - repeated} pictures")
         self._ids.finish()
         self._texts.finish()
         self._boxes.finish()
@@ -145,12 +166,17 @@ class _Look:
             self._first_of_type[what].append(Place(number, name, shortened(answer)))
 
     def _report_types(self) -> None:
-        """Text is what answers should be, or else what most of them are; None is an empty answer of any type."""
+        """Text is what answers should be, or else what most of them are, but never lists or objects; None is an empty
+        answer of any type."""
         del self._types["null"]
         usual = "text" if "text" in self._types else max(self._types, key=self._types.__getitem__, default="")
         for what, count in self._types.items():
-            if what != usual:
+            if what != usual or what in ("a list", "an object"):
                 self._tally.add_many("wrong type", count, self._first_of_type[what])
+
+
+def _first_key(keys: Sequence[str], row: Mapping[str, Any]) -> str | None:
+    return next((key for key in keys if key in row), None)
 
 
 def _check_bytes(path: Path | str, tally: Tally) -> None:

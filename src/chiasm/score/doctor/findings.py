@@ -23,6 +23,13 @@ class Kind(NamedTuple):
 KINDS: Mapping[str, Kind] = {
     "unreadable": Kind("error", "A part of the file can't be read.", "Write the file again, or mend the place."),
     "no records": Kind("error", "There is no record in the file.", "Look whether the run that wrote it has finished."),
+    "truth file": Kind(
+        "error", "This looks like a file of the truth, not of a model's answers.",
+        "Name the file with the answers, and this one with --gt.",
+    ),
+    "another task": Kind(
+        "error", "The answers are of another kind than the truth.", "Check that both files are of one benchmark."
+    ),
     "byte order mark": Kind(
         "warning", "The file begins with a byte order mark, which many readers take for text.", "Save as plain UTF-8."
     ),
@@ -81,6 +88,7 @@ KINDS: Mapping[str, Kind] = {
     "cut off": Kind(
         "warning", "A caption stops in the middle of a sentence.", "Raise the limit of new tokens."
     ),
+    "no score": Kind("error", "A detection has no score to be ranked by.", "Write the model's confidence as score."),
     "inverted box": Kind(
         "error", "A box has a negative width or height.", "Write [left, top, width, height] in pixels."
     ),
@@ -136,6 +144,9 @@ class Tally:
         """`places` are the first of them."""
         self._counts[kind] += count
         self._places[kind] = [*self._places[kind], *places][:SHOWN]
+
+    def count(self, kind: str) -> int:
+        return self._counts[kind]
 
     def forget(self, kind: str) -> None:
         """For a kind that turns out to have another cause."""

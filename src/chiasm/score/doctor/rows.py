@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -9,6 +10,7 @@ from typing import Any, Literal
 from chiasm.data import json_stream
 from chiasm.data.records import layout_of, record_word, records
 from chiasm.errors import DataError
+from chiasm.score.captioning.formats import TOKEN_LINE
 from chiasm.score.choice.tables import table_rows
 
 Word = Literal["line", "entry", "row"]
@@ -16,6 +18,8 @@ Row = tuple[int, dict[str, Any]]
 
 LISTS = ("annotations", "data", "questions", "predictions", "results", "answers", "outputs")
 """Keys under which an object may have its list of records."""
+
+_TREC_RUN = re.compile(rb"\S+\s+Q0\s+\S+\s+\d+\s+[-+.eE\d]+\s+\S+\s*\n")
 
 
 def rows(path: Path | str, keys: frozenset[str], unreadable: list[str]) -> tuple[Word, Iterator[Row]]:
@@ -29,6 +33,7 @@ def rows(path: Path | str, keys: frozenset[str], unreadable: list[str]) -> tuple
     if layout == "text":
         if _is_excel(path) or not keys.isdisjoint(_columns(path)):
             return "row", _until_damaged(table_rows(path), unreadable)
+        _refuse_what_is_no_answers(path)
         return "line", _until_damaged(_lines(path), unreadable)
     if layout in ("one line", "object") and not _is_record(path, keys):
         return "entry", _until_damaged(_by_id(path), unreadable)
@@ -45,6 +50,15 @@ def _until_damaged(found: Iterator[Row], unreadable: list[str]) -> Iterator[Row]
 def _is_excel(path: Path | str) -> bool:
     with open(path, "rb") as file:
         return file.read(4) == b"PK\x03\x04"
+
+
+def _refuse_what_is_no_answers(path: Path | str) -> None:
+    with open(path, "rb") as file:
+        start = file.read(4096)
+    if b"\0" in start:
+        raise DataError(f"{path} is no text but an array or a picture; only answers as text can be looked at")
+    if _TREC_RUN.match(start):
+        raise DataError(f"{path} is a TREC run, rankings instead of answers; `chiasm score retrieval` checks it")
 
 
 def _columns(path: Path | str) -> list[str]:
@@ -67,10 +81,17 @@ def _by_id(path: Path | str) -> Iterator[Row]:
 
 
 def _lines(path: Path | str) -> Iterator[Row]:
+    tokens = False
     with open(path, "rb") as file:
         for number, line in enumerate(file, start=1):
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError:
                 raise DataError(f"{path}, line {number}: not UTF-8 text; save the file as UTF-8") from None
-            yield number, {"answer": text.removesuffix("\n").removesuffix("\r")}
+            text = text.removesuffix("\n").removesuffix("\r")
+            tokens = TOKEN_LINE.match(text) is not None if number == 1 else tokens
+            if tokens:  # Flickr8k's
+                key, _, caption = text.partition("\t")
+                yield number, {"image": key.rpartition("#")[0], "caption": caption}
+            else:
+                yield number, {"answer": text}

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any, Literal
@@ -66,6 +67,33 @@ def pair_id(row: Mapping[str, Any], seen: Counter[str]) -> str:
     return name if seen[name] == 1 else f"{name} #{seen[name]}"
 
 
+def is_truth(row: Mapping[str, Any], answer_key: str | None) -> bool:
+    """Whether a record has what only files of the truth have beside what would be its answer: people's answers, a
+    label, the options of a question, several references, the area of an annotated object."""
+    if answer_key in ("bbox", "segmentation"):
+        return "score" not in row and not {"area", "iscrowd"}.isdisjoint(row)
+    if answer_key == "text" and isinstance(row["text"], str) and not row["text"].rstrip().endswith("?"):
+        return False
+    if answer_key in (None, "text"):
+        labelled = "label" in row and (answer_key == "text" or all(key in row for key in PAIR_KEYS))
+        return labelled or "answers" in row or "multiple_choice_answer" in row
+    if answer_key == "answer":
+        several = _are_texts(row["answer"]) and len(row["answer"]) > 1
+        return several or bool(_options(row)) or "fullAnswer" in row
+    return False
+
+
+def is_triples(path: Path | str) -> bool:
+    """Whether a file begins as DAQUAR's questions do: question, answer and image, a line each."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        lines = [line.strip() for line in islice(file, 3)]
+    return len(lines) == 3 and lines[0].endswith("?") and re.fullmatch(r"image\d+", lines[2]) is not None
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(text, str) for text in value)
+
+
 def _json_truth(path: Path | str) -> Truth:
     truth, pairs = Truth(), Counter[str]()
     for section, row in _entries(path):
@@ -96,7 +124,7 @@ def _entries(path: Path | str) -> Iterator[tuple[str, dict[str, Any]]]:
     for key, value in json_stream.members(path):
         if isinstance(value, dict):
             yield key, value
-        elif key not in LISTS and isinstance(value, list) and value and isinstance(value[0], str):
+        elif key not in LISTS and _are_texts(value):
             yield key, {"caption": value}  # clipscore's references
 
 

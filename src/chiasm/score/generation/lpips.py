@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 
-from chiasm.errors import ConfigError
+from chiasm.errors import ConfigError, ImageError
+
+Network = Literal["alex", "vgg", "squeeze"]
+"""Whose features are compared: alex is the usual one for reports, vgg the one to train with."""
 
 
-def lpips_distances(pairs: Iterable[tuple[np.ndarray, np.ndarray]], network: str = "alex") -> list[float]:
-    """Learned perceptual distance of each pair of pictures, uint8 (H, W, 3) of one size (Zhang et al. 2018).
+def open_lpips(network: Network) -> Callable[[np.ndarray, np.ndarray], float]:
+    """The learned perceptual distance of two pictures, uint8 (H, W, 3) of one size (Zhang et al. 2018, equation 1).
 
-    At least 0, smaller is more alike. `network` is alex (the usual one for reports), vgg or squeeze; name it beside
-    the number. Raises ConfigError where the package is absent: Chiasm neither brings nor downloads its weights.
+    At least 0, smaller is more alike. Raises ConfigError where the package or its weights are absent: Chiasm neither
+    brings nor installs them; and, for each pair, ImageError for pictures too small for the network.
     """
     try:
         import lpips  # type: ignore[import-not-found]
+
+        model = lpips.LPIPS(net=network, verbose=False)
     except ImportError as error:
         raise ConfigError(
-            f"LPIPS needs the package lpips and its weights, which are not part of Chiasm ({error}); pip install lpips"
+            f"LPIPS needs the package lpips and with it torchvision, which are no part of Chiasm ({error}): "
+            "pip install lpips, or leave LPIPS out"
         ) from None
-    model = lpips.LPIPS(net=network, verbose=False)
-    model.eval()
-    return [float(model(lpips.im2tensor(a), lpips.im2tensor(b)).item()) for a, b in pairs]
+    except OSError as error:
+        raise ConfigError(
+            f"lpips can't load its weights of {network} ({error}); they are fetched once, online"
+        ) from None
+    model.requires_grad_(False)
+
+    def distance(a: np.ndarray, b: np.ndarray) -> float:
+        try:
+            return float(model(lpips.im2tensor(a), lpips.im2tensor(b)).item())
+        except RuntimeError as error:
+            raise ImageError(f"lpips can't compare pictures of {a.shape[0]} x {a.shape[1]} pixels: {error}") from None
+
+    return distance

@@ -1,50 +1,45 @@
-"""Runs over shuffled options, brought back to the options as they were: a letter then means the same in both runs."""
+"""Multiple choice under another order of options: a letter stands for another option then, a text does not."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from string import ascii_uppercase
-from typing import Any
 
-from chiasm.data.records import read_json
-from chiasm.errors import DataError
-from chiasm.score.result import Score
-
-Orders = Mapping[str, Sequence[int]]
-"""By item: position i showed option ``order[i]``, from 0, as `perturb.shuffled_options` gives it."""
+from chiasm.score.bootstrap import summarise
+from chiasm.score.measure import Measure, share
+from chiasm.score.result import Item, Score, Value
 
 
-def read_orders(path: Path | str) -> dict[str, list[int]]:
-    """A JSON object ``{id: order}``. Raises DataError for an order that is none."""
-    content = read_json(path, unique_keys=True)
-    if not isinstance(content, dict):
-        raise DataError(f'{path}: expected an object of ids and orders, such as {{"q1": [2, 0, 1]}}')
-    for name, order in content.items():
-        if not isinstance(order, list) or set(map(repr, order)) != {str(place) for place in range(len(order))}:
-            raise DataError(f"{path}: the order of {name!r} is {order!r}, expected the numbers from 0, each once")
-    return content
-
-
-def unshuffled(score: Score, orders: Orders) -> Score:
-    """`score` with the letters of parsed answers and truths as they were before the shuffle.
-
-    Raises DataError for an item without an order and for an answer that is no letter of its options.
-    """
-    items = []
-    for item in score.items:
-        if item.id not in orders:
-            raise DataError(f"item {item.id!r} has no order of options, so its letter can't be brought back")
-        order = orders[item.id]
-        items.append(replace(item, parsed=_back(item.parsed, order, item.id), truth=_back(item.truth, order, item.id)))
+def in_words(score: Score) -> Score:
+    """`score` with the texts of options for the letters that answers and truths name; items without options stay."""
+    items = (
+        replace(item, parsed=item.options.get(item.parsed), truth=item.options[item.truth]) if item.options else item
+        for item in score.items
+    )
     return replace(score, items=tuple(items))
 
 
-def _back(letter: Any, order: Sequence[int], item: str) -> str | None:
-    if letter is None:
-        return None
-    shown = ascii_uppercase[: len(order)]
-    if not isinstance(letter, str) or len(letter) != 1 or letter not in shown:
-        raise DataError(f"item {item!r}: {letter!r} is none of the letters {', '.join(shown)} of its options")
-    return ascii_uppercase[order[shown.index(letter)]]
+def letter_values(items: Sequence[Item], replicates: int = 2000, seed: int = 0) -> tuple[Value, ...]:
+    """Position bias of a model's choices: three values for each letter, as slices ("letter", "A").
+
+    Of the items that show an option under this letter: chosen, the share that answer it; right, the share where it is
+    the truth; and bias, chosen minus right, above 0 for a letter that is said too often. Unparsed answers choose no
+    letter. Intervals are by image.
+    """
+    rows = [
+        Item(
+            f"{item.id}/{letter}", item.image, None, None, None,
+            {"shown": 1.0, "chosen": float(item.parsed == letter), "right": float(item.truth == letter)},
+            slices={"letter": letter},
+        )
+        for item in items
+        for letter in item.options
+    ]  # fmt: skip
+    return tuple(value for value in summarise(rows, _OF_A_LETTER, ["letter"], replicates, seed) if value.slice)
+
+
+_OF_A_LETTER = {
+    "chosen": share("chosen", "shown", better=None),
+    "right": share("right", "shown", better=None),
+    "bias": Measure(lambda sums: (sums["chosen"] - sums["right"]) / sums["shown"], "shown", better=None),
+}

@@ -14,6 +14,7 @@ from chiasm.score.measure import Measure, share
 from chiasm.score.paired_tests import holm
 from chiasm.score.pairs import Gap, Pair
 from chiasm.score.result import Item, Score, Value
+from chiasm.score.robustness.options import in_words, letter_values
 
 
 def score_robustness(
@@ -27,7 +28,7 @@ def score_robustness(
 ) -> Score:
     """Compare a run with runs of the same items under named perturbations ("paraphrase", "blur", ...).
 
-    Values, each but the first a slice ("perturbation", name):
+    Values, each but clean and consistency a slice ("perturbation", name):
 
     * clean and perturbed: `measure`, called `metric`, without and with the perturbation, on all items of the run;
     * drop: by how much `metric` is worse with it on the common items, in the metric's own unit, below 0 if better;
@@ -35,16 +36,20 @@ def score_robustness(
       by swapping whole pictures; after Holm over all perturbations, in [0, 1];
     * flip_rate: share of items whose answer changed, in words; an answer that is unparsed in one run only has changed;
     * lost and gained: share of items that scored worse, and better, than without the perturbation; left out for a
-      metric that is no mean over items, such as F1.
+      metric that is no mean over items, such as F1;
+    * consistency: of several perturbations, the share of items whose answer none of them changed;
+    * for multiple choice also the position bias of `letter_values`, over all runs together.
 
-    An item's truth must be the same in both runs, so give shuffled options by content, not by letter (see `options`).
-    Raises ConfigError for a measure that does not rank, DataError for runs that don't belong together or without a
-    defined metric, naming the perturbation.
+    The answer to a multiple choice is the text of the option, not its letter, so options may be shuffled. Raises
+    ConfigError for a measure that does not rank, DataError for runs that don't belong together or without a defined
+    metric, naming the perturbation.
     """
     if not perturbed:
         raise DataError("no perturbed run to compare with")
     if measure.better is None:
         raise ConfigError(f"{metric} describes and does not rank, so it can't drop; choose another metric")
+    choices = [item for run in (clean, *perturbed.values()) for item in run.items if item.options]
+    clean, perturbed = in_words(clean), {name: in_words(run) for name, run in perturbed.items()}
     gaps: dict[str, Gap] = {}
     changes: list[Item] = []
     notes: list[str] = []
@@ -59,6 +64,9 @@ def score_robustness(
         changes += _changes(name, pair, about, run, measure, gap)
     p_adjusted = dict(zip(gaps, holm([gap.p for gap in gaps.values()]), strict=True))
     values = list(summarise(clean.items, {"clean": measure}, (), replicates, seed))
+    if len(perturbed) > 1:
+        of_all = {"consistency": share("consistent", "answered")}
+        values += summarise(_consistent(changes), of_all, (), replicates, seed)
     shares = summarise(changes, _SHARES, ["perturbation"], replicates, seed)
     for name, gap in gaps.items():
         where = ("perturbation", name)
@@ -68,6 +76,8 @@ def score_robustness(
         values.append(Value("p_adjusted", p_adjusted[name], gap.items, method=gap.test, slice=where))
         values += [value for value in shares if value.slice == where]
         notes.append(_sentence(name, metric, gap, p_adjusted[name], len(gaps)))
+    if choices:
+        values += letter_values(choices, replicates, seed)
     dialect = f"{metric} of {clean.task}, {clean.dialect}"
     return Score("robustness", dialect, tuple(values), tuple(changes), tuple(notes))
 
@@ -112,22 +122,38 @@ def _changes(name: str, pair: Pair, about: np.ndarray, run: Score, measure: Meas
     items = []
     for index in about:
         item, gain = pair.items[index], sign * (after[index] - before[index])
-        said, now = item.parsed, others[item.id].parsed
+        said, now = _answer(item), _answer(others[item.id])
         statistics = {
             "scored": float(is_mean),
             # Where neither run has an answer there is nothing that could flip.
             "answered": float(said is not None or now is not None),
-            "flipped": float(_in_words(said) != _in_words(now)),
+            "flipped": float(said != now),
             "lost": float(is_mean and gain < 0),
             "gained": float(is_mean and gain > 0),
         }
         slices = {"perturbation": name}
-        items.append(Item(f"{name}/{item.id}", item.image, now, now, said, statistics, slices=slices))
+        parsed = others[item.id].parsed
+        items.append(Item(f"{name}/{item.id}", item.image, parsed, parsed, item.parsed, statistics, slices=slices))
     return items
 
 
-def _in_words(answer: Any) -> Any:
-    return normalise(answer) if isinstance(answer, str) else answer
+def _answer(item: Item) -> Any:
+    """What is compared: options as they are, since two of them may differ in an article alone."""
+    return normalise(item.parsed) if isinstance(item.parsed, str) and not item.options else item.parsed
+
+
+def _consistent(changes: Sequence[Item]) -> list[Item]:
+    """The items behind the changes, each with whether its answer is the same under all perturbations."""
+    by_item: dict[str, list[Item]] = {}
+    for change in changes:
+        by_item.setdefault(change.id.removeprefix(f"{change.slices['perturbation']}/"), []).append(change)
+    found = []
+    for name, rows in by_item.items():
+        answered = any(row.statistics["answered"] for row in rows)
+        flipped = any(row.statistics["flipped"] for row in rows)
+        statistics = {"answered": float(answered), "consistent": float(answered and not flipped)}
+        found.append(Item(name, rows[0].image, None, None, None, statistics))
+    return found
 
 
 def _sentence(name: str, metric: str, gap: Gap, p: float, tests: int) -> str:
