@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -17,11 +18,14 @@ class Server:
     """Says what `reply` makes of a request, except that its next answers are those of `script`.
 
     An entry is (status, answer, seconds). The answer is sent as JSON, or as it is where it is bytes; None hangs up. The
-    seconds pass before it, and where it is a list of bytes, before each of them.
+    seconds pass before it, and where it is a list of bytes, before each of them. `headers` go out with every answer.
+    After `most_answers` it hangs up on everybody.
     """
 
     def __init__(self, reply: Callable[[Any], str] = lambda request: "Score: 5") -> None:
         self.script: list[tuple[int, Any, float]] = []
+        self.headers: dict[str, str] = {}
+        self.most_answers = math.inf
         self.seen: list[dict[str, Any]] = []
         self.at_once = self.most_at_once = 0
         lock = threading.Lock()
@@ -40,11 +44,13 @@ class Server:
                     time.sleep(delay)
                 with lock:
                     outer.at_once -= 1
-                if answer is None:
+                if answer is None or len(outer.seen) > outer.most_answers:
                     return
                 data = answer if isinstance(answer, bytes | list) else json.dumps(answer).encode()
                 parts = data if isinstance(data, list) else [data]
                 self.send_response(status)
+                for header in outer.headers.items():
+                    self.send_header(*header)
                 self.send_header("Content-Length", str(sum(map(len, parts))))
                 self.end_headers()
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the client has given up waiting

@@ -61,6 +61,8 @@ def test_embeddings_and_probabilities_are_the_librarys(name: str, checkpoint: Ch
             logits = model(**given, return_loss=False).contrastive_logits_per_image
         expected = logits.log_softmax(-1)
     else:
+        if "siglip" in name:
+            inputs.pop("attention_mask", None)  # published tokenizers give none
         with torch.no_grad():
             output = getattr(T, FACTS[name].model).from_pretrained(folder).eval()(**inputs)
         torch.testing.assert_close(encoder.embed_images(PICTURES[:3]), output.image_embeds, **CLOSE)

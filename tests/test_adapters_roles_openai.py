@@ -2,7 +2,9 @@
 
 import base64
 import io
+import time
 from collections.abc import Iterator
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,10 @@ from PIL import Image
 
 from chiasm.data.box_text import DIALECTS, codec
 from chiasm.data.chat.endpoint import Endpoint, EndpointError, Reply
+from chiasm.data.open import open_dataset
 from chiasm.errors import ConfigError, ImageError
+from chiasm.examine.run import examine
+from chiasm.examine.run_folder import read_rows
 from chiasm.models.adapters.openai import ChatModel, open_chat_model
 from chiasm.tasks.vlm import open_pipeline
 from chiasm.types import Answer, Box, Object
@@ -110,6 +115,112 @@ def test_passing_troubles_are_tried_again_and_lasting_ones_told(server: Server) 
         assert not server.script
 
 
+@pytest.mark.parametrize(
+    ("answer", "text", "problem"),
+    [
+        (completion([{"type": "text", "text": "a "}, {"type": "text", "text": "cup"}]), "a cup", None),
+        (completion([{"type": "reasoning", "reasoning": "hm"}, {"type": "text", "text": "a cup"}]), "a cup", None),
+        ({"choices": [{"message": {"content": "a cup", "reasoning_content": "It is round."}}]}, "a cup", None),
+        ({"choices": [{"message": {"content": None, "reasoning_content": "It is"}}]}, "", "the model wrote nothing"),
+        (
+            {"choices": [{"message": {"content": None}, "finish_reason": "length"}]},
+            "",
+            "ran into the limit of 256 tokens",
+        ),
+        (completion(""), "", "the model wrote nothing"),
+        ({"choices": [{"message": {"content": None, "refusal": "I can't say."}}]}, "", "refused: I can't say."),
+        (
+            {"choices": [{"message": {"content": ""}, "finish_reason": "content_filter"}]},
+            "",
+            "refused: content_filter",
+        ),
+        (completion("a cup", {"content": [{"token": "a", "logprob": -1.0}]}), "a cup", None),
+    ],
+)
+def test_whatever_a_server_says_is_an_answer_or_a_problem(
+    server: Server, answer: Any, text: str, problem: str | None, tmp_path: Path
+) -> None:
+    model = open_chat_model(f"openai:{server.url}#m?cache={tmp_path / 'replies.jsonl'}")
+    server.script = [(200, answer, 0)]
+    found = model.answer([WIDE], [["what is it?"]])[0][0]
+    assert (found.text, found.problem) == (text, problem)
+    again = open_chat_model(f"openai:{server.url}#m?cache={tmp_path / 'replies.jsonl'}")
+    assert again.answer([WIDE], [["what is it?"]])[0][0] == found
+
+
+def test_a_refusal_of_one_request_is_its_own_problem_and_of_all_an_error(server: Server) -> None:
+    model = open_chat_model(f"openai:{server.url}#m?concurrency=1")
+    code = {"error": {"code": "context_length_exceeded", "message": "too long"}}
+    server.script = [(400, code, 0)]
+    long, fine = model.answer([WIDE], [["what? " * 9000, "who?"]])[0]
+    assert "too long" in (long.problem or "")
+    assert (fine.text, fine.problem) == ("200: who?", None)
+    server.script = [(400, {"error": {"code": None, "message": "no pictures here"}}, 0)]
+    with pytest.raises(EndpointError, match=r"400.*no pictures here"):
+        model.answer([WIDE], [["who?"]])
+
+
+def test_the_key_is_shown_to_nobody(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    cache = tmp_path / "replies.jsonl"
+    model = open_chat_model(f"openai:{server.url}#m?cache={cache}")
+    model.caption([WIDE])
+    assert server.seen[0]["key"] == "Bearer sk-secret"
+    server.script = [(401, {"error": "sk-secret is no good"}, 0)]
+    with pytest.raises(EndpointError, match=r"\(key\) is no good") as caught:
+        model.caption([TALL])
+    told = str(caught.value) + cache.read_text() + repr(Endpoint(server.url, "sk-secret")) + str(model.describe())
+    assert "sk-secret" not in told
+    # Somebody else's server would get it with the request that follows a redirection.
+    elsewhere = Server()
+    server.headers, server.script = {"Location": f"{elsewhere.url}/chat/completions"}, [(302, {}, 0)]
+    with pytest.raises(EndpointError, match="302"):
+        model.caption([TALL])
+    assert not elsewhere.seen
+
+
+@pytest.mark.parametrize(
+    ("header", "least", "most"),
+    [
+        ("7", 7, 7),
+        ("0.5", 1, 1),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 1, 1),
+        ("soon", 1, 1),
+        ("900", 60, 60),
+        (None, 8, 10),
+    ],
+)
+def test_it_waits_as_long_as_the_server_asks(
+    server: Server, monkeypatch: pytest.MonkeyPatch, header: str | None, least: float, most: float
+) -> None:
+    """Seconds or a date, a minute at most; and a second where that is shorter, or says nothing."""
+    waits: list[float] = []
+    monkeypatch.setattr("chiasm.data.chat.endpoint.time.sleep", waits.append)
+    in_ten_seconds = formatdate(time.time() + 10, usegmt=True)
+    server.headers = {"Retry-After": in_ten_seconds if header is None else header}
+    server.script = [(429, {}, 0), (200, completion("a cup"), 0)]
+    assert Endpoint(server.url)({"messages": []}).text == "a cup"
+    (wait,) = [wait for wait in waits if wait != 0]  # the server itself sleeps for nothing
+    assert least <= wait <= most
+
+
+def test_a_run_whose_server_dies_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    """The rows are those of a run that nothing happened to, and no question is asked twice."""
+    data = open_dataset("scenes:test?size=48")
+    whole = Server(echo)
+    examine(open_pipeline(f"openai:{whole.url}#m"), data, tmp_path / "whole", limit=6, batch=2, progress=False)
+    dying = Server(echo)
+    dying.most_answers = 14
+    name = f"openai:{dying.url}#m?tries=1&concurrency=1&cache={tmp_path / 'replies.jsonl'}"
+    with pytest.raises(EndpointError, match="1 tries"):
+        examine(open_pipeline(name), data, tmp_path / "run", limit=6, batch=2, progress=False)
+    back = Server(echo)
+    again = name.replace(dying.url, back.url)
+    examine(open_pipeline(again), data, tmp_path / "run", limit=6, batch=2, progress=False)
+    assert read_rows(tmp_path / "run") == read_rows(tmp_path / "whole")
+    assert dying.most_answers + len(back.seen) == len(whole.seen)
+
+
 def test_a_second_run_asks_nothing_and_another_picture_prompt_or_model_does(server: Server, tmp_path: Path) -> None:
     def ask(model: str, image: Image.Image, question: str) -> list[list[Answer]]:
         name = f"openai:{server.url}#{model}?cache={tmp_path / 'replies.jsonl'}"
@@ -139,7 +250,7 @@ def test_boxes_are_read_in_the_models_dialect() -> None:
     [
         (Reply("I see a cup at the left."), "Qwen"),
         (Reply('[{"bbox_2d": [0, 0, 500'), "Qwen"),
-        (Reply('[{"bbox_2d": [0, 0, 500, 1000]}]', complete=False), "limit of 1024 tokens"),
+        (Reply('[{"bbox_2d": [0, 0, 500, 1000]}]', complete=False), "limit of 2048 tokens"),
         (Reply("nothing"), "Qwen"),  # in this dialect it is written []
         (Reply("[]"), None),
     ],
@@ -197,7 +308,7 @@ def test_as_a_pipeline_it_finds_things_only_where_its_boxes_are_known(server: Se
         ("openai:http://localhost/v1", "expected openai:URL#MODEL"),
         ("openai:#m", "expected openai:URL#MODEL"),
         ("openai:localhost:8000/v1#m", "expected http://"),
-        ("openai:http://localhost/v1#m?boxes=qwen2-vl", "did you mean 'qwen"),
+        ("openai:http://localhost/v1#m?boxes=qwen4-vl", "did you mean 'qwen"),
         ("openai:http://localhost/v1#m?timout=3", "did you mean 'timeout'"),
         ("openai:http://localhost/v1#m?timeout=soon", "not a whole number"),
         ("openai:http://localhost/v1#m?timeout=0", "at least 1"),

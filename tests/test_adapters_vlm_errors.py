@@ -47,6 +47,18 @@ def pickled_weights(folder: Path) -> None:
     torch.save({}, folder / "pytorch_model.bin")
 
 
+def code_of_its_own(folder: Path, **changes: object) -> None:
+    """As many published checkpoints: transformers would ask on the terminal whether to run it, and so must not know."""
+    edited(folder, auto_map={"AutoConfig": "own.Config"}, **changes)
+    (folder / "own.py").write_text("raise SystemExit('it ran')")
+
+
+def only(folder: Path, name: str, content: str) -> None:
+    for file in folder.iterdir():
+        file.unlink()
+    (folder / name).write_text(content)
+
+
 def fewer_weights(folder: Path) -> None:
     from safetensors.torch import load_file, save_file
 
@@ -66,16 +78,26 @@ def fewer_weights(folder: Path) -> None:
         (lambda f: (f / "processor_config.json").unlink(), "processor"),
         (lambda f: (f / "tokenizer.json").unlink(), "processor"),
         (without_weights, "weights"),
-        (pickled_weights, "weights"),
+        (pickled_weights, "never loaded; save the model again as safetensors"),
+        (lambda f: code_of_its_own(f, model_type="internvl_chat"), "never run: look for a copy in the library's"),
+        (lambda f: (code_of_its_own(f), without_weights(f)), "fetch the whole folder"),
+        (lambda f: (code_of_its_own(f), fewer_weights(f)), "missing.*never run: look for a copy"),
+        (lambda f: only(f, "adapter_config.json", '{"base_model_name_or_path": "org/base"}'), "into org/base by peft"),
+        (lambda f: only(f, "model-q4.gguf", "GGUF"), "openai:URL#MODEL"),
         (cut_weights, "weights"),
         (fewer_weights, "missing"),
     ],
 )
-def test_a_damaged_folder(folder: Path, damage: Callable[[Path], None], message: str) -> None:
+def test_a_damaged_folder(
+    folder: Path, damage: Callable[[Path], object], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     damage(folder)
+    monkeypatch.setattr("builtins.input", lambda text: pytest.fail(f"it asked {text}"))
     with pytest.raises(ChiasmError, match=message) as caught:
         open_vlm(str(folder))
     assert str(folder) in str(caught.value)
+    with pytest.raises(ChiasmError):
+        open_pipeline(str(folder))
 
 
 def test_a_model_without_eyes(tmp_path: Path) -> None:

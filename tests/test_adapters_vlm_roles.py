@@ -18,10 +18,11 @@ from chiasm.data.open import open_dataset
 from chiasm.examine.run import examine
 from chiasm.examine.run_folder import read_rows
 from chiasm.models.adapters.transformers.architectures import ARCHITECTURES
+from chiasm.models.adapters.transformers.vlm import TransformersVLM
 from chiasm.models.features import Features
 from chiasm.models.fingerprint import weights_fingerprint
 from chiasm.models.protocol import Dialect
-from chiasm.tasks.published import Published
+from chiasm.tasks.published import Published, published_pipeline
 from chiasm.tasks.vlm import open_pipeline
 from chiasm.types import Answer
 
@@ -55,9 +56,15 @@ class Scripted:
     [
         ("florence2", "<CAPTION_TO_PHRASE_GROUNDING>a cup", "</s>a cup<loc_0><loc_0><loc_499><loc_499></s>"),
         ("paligemma", "detect a cup", "<loc0000><loc0000><loc0512><loc0512> a cup"),
-        ("kosmos-2", "<grounding><phrase>a cup</phrase>", "<object><patch_index_0000><patch_index_0528></object>"),
-        ("qwen2_5_vl", "Locate a cup in the image", '```json\n[{"bbox_2d": [0, 0, 56, 28], "label": "cup"}]\n```'),
-        ("qwen3_vl", "Locate a cup in the image", '[{"bbox_2d": [0, 0, 500, 500], "label": "cup"}]'),
+        ("kosmos-2", "<grounding><phrase> a cup</phrase>", "<object><patch_index_0000><patch_index_0528></object>"),
+        ("internvl", "Please provide the bounding box", "<ref>a cup</ref><box>[[0, 0, 500, 500]]</box>"),
+        (
+            "qwen2_vl",
+            "Find a cup with grounding",
+            "<|object_ref_start|>cup<|object_ref_end|><|box_start|>(0,0),(500,500)<|box_end|>",
+        ),
+        ("qwen2_5_vl", "Locate a cup in this image", '```json\n[{"bbox_2d": [0, 0, 56, 28], "label": "cup"}]\n```'),
+        ("qwen3_vl", "Locate a cup in this image", '[{"bbox_2d": [0, 0, 500, 500], "label": "cup"}]'),
     ],
 )
 def test_boxes_of_each_dialect(kind: str, asked: str, said: str) -> None:
@@ -68,6 +75,37 @@ def test_boxes_of_each_dialect(kind: str, asked: str, said: str) -> None:
     (thing,) = found.objects
     assert (thing.name, thing.score, found.problem) == ("a cup", None, None)
     assert thing.box.as_tuple() == pytest.approx((0, 0, 100, 50), abs=200 / 32)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("florence2", "man<loc_0><loc_0><loc_499><loc_499>a red shirt<loc_9><loc_9><loc_99><loc_99>"),
+        (
+            "kosmos-2",
+            "<object><patch_index_0000><patch_index_0528></object> stands near<phrase> a car</phrase>"
+            "<object><patch_index_0033><patch_index_0099></object>",
+        ),
+    ],
+)
+def test_only_boxes_of_the_phrase_are_its_own(kind: str, said: str) -> None:
+    ((found,),) = Published(Scripted(kind, said)).ground([picture(200, 100)], [["man in a red shirt"]])
+    (thing,) = found.objects
+    assert (thing.name, thing.box.x1) == ("man in a red shirt", pytest.approx(0, abs=4))
+    (everything,) = Published(Scripted(kind, said)).detect([picture(200, 100)])
+    assert len(everything.objects) == 2
+
+
+@pytest.mark.parametrize("kind", ["llava", "instructblip", "florence2"])
+def test_a_prompt_that_cannot_be_given_is_a_problem_of_its_own(kind: str) -> None:
+    """Too long for the model, or with the mark of a picture in it; what else is asked is answered as if alone."""
+    pipeline = open_pipeline(str(checkpoint(kind)))
+    images = [picture(), picture(seed=1)]
+    (fine, long), (mark,) = pipeline.language.answer(images, [["what?", "what? " * 2000], ["<image>?"]])
+    assert "does not fit" in long.problem
+    assert long.text == mark.text == ""
+    assert mark.problem is not None
+    assert fine == pipeline.language.answer(images[:1], [["what?"]])[0][0]
 
 
 def test_text_that_holds_no_boxes_is_a_problem() -> None:
@@ -92,6 +130,20 @@ def test_a_question_is_put_as_the_model_was_trained_to_be_asked() -> None:
     model = Scripted("blip-2", "cup")
     Published(model).answer([picture()], [["what {is} it?"]])
     assert model.asked == ["Question: what {is} it? Short answer:"]
+
+
+def test_a_pipeline_runs_on_a_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened_on = []
+
+    def on(name: str, device: str) -> TransformersVLM:
+        opened_on.append(device)
+        return opened("llava")
+
+    monkeypatch.setattr("chiasm.tasks.published.open_vlm", on)
+    for available in (True, False):
+        monkeypatch.setattr("torch.cuda.is_available", lambda available=available: available)
+        published_pipeline("org/model")
+    assert opened_on == ["cuda", "cpu"]
 
 
 @pytest.mark.parametrize("kind", ["llava", "instructblip", "florence2"])

@@ -14,9 +14,11 @@ from chiasm.data.box_text import (
     BoxCodec,
     DeepSeekVL2Codec,
     GeminiCodec,
+    InternVLCodec,
     Item,
     MoondreamCodec,
     NumberListCodec,
+    Qwen2VLCodec,
     Qwen3VLCodec,
     codec,
     qwen25_resized,
@@ -26,6 +28,8 @@ from chiasm.types import Box
 
 NEW: list[tuple[BoxCodec, float]] = [  # with the codes that one side of the picture has; 0: decimals of a pixel
     (DeepSeekVL2Codec(), 999),
+    (InternVLCodec(), 1000),
+    (Qwen2VLCodec(), 1000),
     (Qwen3VLCodec(), 1000),
     (GeminiCodec(), 1000),
     (MoondreamCodec(), 10_000),
@@ -97,6 +101,8 @@ HALF = Box(0, 0, 50, 100)
     ("dialect", "text"),
     [
         ("deepseek-vl2", "<|ref|>cup<|/ref|><|det|>[[0, 0, 500, 500]]<|/det|>"),
+        ("internvl", "<ref>cup</ref><box>[[0, 0, 500, 500]]</box>"),
+        ("qwen2-vl", "<|object_ref_start|>cup<|object_ref_end|><|box_start|>(0,0),(500,500)<|box_end|>"),
         ("qwen3-vl", '[{"bbox_2d": [0, 0, 500, 500], "label": "cup"}]'),
         ("gemini", '[{"box_2d": [0, 0, 500, 500], "label": "cup"}]'),
         ("qwen2.5-vl", '[{"bbox_2d": [0, 0, 56, 98], "label": "cup"}]'),  # 100 x 200 becomes 112 x 196
@@ -125,6 +131,19 @@ def test_scale_and_axis_order_by_hand() -> None:
     # 333 of 999 is a third, whichever the side.
     [(label, box)] = codec("deepseek-vl2", size).parse("<|ref|>a cat<|/ref|><|det|>[[0, 333, 666, 999]]<|/det|>", size)
     assert (label, box.as_tuple()) == ("a cat", pytest.approx((0, 200, 200, 600)))
+    # The example of Qwen2-VL's report, on a picture of a thousand pixels; and without a phrase.
+    said = "<|object_ref_start|>the eyes<|object_ref_end|><|box_start|>(176,106),(232,160)<|box_end|>"
+    assert codec("qwen2-vl", (1000, 1000)).parse(said, (1000, 1000)) == [("the eyes", Box(176, 106, 232, 160))]
+    alone = said[said.index("<|box") :]
+    assert codec("qwen2-vl", (1000, 500)).parse(alone, (1000, 500)) == [(None, Box(176, 53, 232, 80))]
+    # InternVL's tags may be missing, and one phrase may have several boxes.
+    two = [(None, Box(1, 2, 3, 4)), (None, Box(5, 6, 7, 8))]
+    assert codec("internvl", (1000, 1000)).parse("They are [[1, 2, 3, 4], [5, 6, 7, 8]].", (1000, 1000)) == two
+    assert codec("internvl", (1000, 1000)).parse("It is at [1, 2, 3, 4].", (1000, 1000)) == two[:1]
+    # Qwen writes a single box without a list.
+    house = [("house", Box(135, 114, 910, 672))]
+    said = '{"bbox_2d": [135, 114, 910, 672], "label": "house"}'
+    assert codec("qwen3-vl", (1000, 1000)).parse(said, (1000, 1000)) == house
     # The same four numbers: Qwen3-VL reads x first, Gemini y first.
     [(_, box)] = codec("qwen3-vl", size).parse('[{"bbox_2d": [100, 200, 300, 400]}]', size)
     assert box.as_tuple() == pytest.approx((30, 120, 90, 240))
@@ -175,6 +194,13 @@ def test_no_boxes() -> None:
         ("deepseek-vl2", "<|det|>[[3, 2, 1, 4]]<|/det|>"),
         ("deepseek-vl2", "<|det|>[[1, 2, 3, 4]]<|/det|> and [[5, 6, 7, 8]]"),
         ("deepseek-vl2", "<|det|>[[1, 2, 3, 4]]"),
+        ("internvl", "<box>[[1, 2, 3]]</box>"),
+        ("internvl", "<box>[[1, 2, 3, 4]]"),
+        ("internvl", "[[1, 2, 3, 1001]]"),
+        ("internvl", "<ref>cup</ref>"),
+        ("qwen2-vl", "<|box_start|>(1,2),(3,1001)<|box_end|>"),
+        ("qwen2-vl", "<|box_start|>(1,2),(3,4)"),
+        ("qwen2-vl", "(1,2),(3,4)"),  # a server that left special tokens out
         ("qwen3-vl", '[{"box_2d": [1, 2, 3, 4]}]'),
         ("qwen3-vl", '[{"bbox_2d": [1, 2, 3, 1001]}]'),
         ("gemini", '[{"bbox_2d": [1, 2, 3, 4]}]'),

@@ -289,7 +289,7 @@ def test_several_items_of_a_model() -> None:
         (QwenVLCodec(), "<box>(1,2),(3,4)</box> and (5,6),(7,8)"),
         (QwenVLCodec(), "<box>(1,2),(3,4)</box><quad>(1,2),(3,4),(5,6),(7,8)</quad>"),
         (Qwen25VLCodec((28, 28)), ""),
-        (Qwen25VLCodec((28, 28)), '{"bbox_2d": [1, 2, 3, 4]}'),
+        (Qwen25VLCodec((28, 28)), '{"boxes": [{"bbox_2d": [1, 2, 3, 4]}]}'),
         (Qwen25VLCodec((28, 28)), '[{"bbox_2d": [1, 2, 3, 4]'),
         (Qwen25VLCodec((28, 28)), '[{"bbox_2d": [1, 2, 3]}]'),
         (Qwen25VLCodec((28, 28)), '[{"bbox_2d": [1, 2, 3, true]}]'),

@@ -21,6 +21,10 @@ class ConfigError(ChiasmError):
     """A wrong setting: unknown key, unmatched parameter, impossible shape."""
 
 
+class PromptError(ConfigError):
+    """A prompt that a model can't be given: too long for it, or holding a mark that stands for a picture."""
+
+
 class CheckpointError(ChiasmError):
     """A checkpoint folder that is missing a part or does not fit the model."""
 

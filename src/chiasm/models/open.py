@@ -21,9 +21,12 @@ def open_model(name: str) -> VisionLanguageModel:
 
 
 def is_published(name: str) -> bool:
-    """Whether `name` is a folder of transformers or of its hub: their config.json names a model_type."""
+    """Whether `name` is of transformers' hub or a folder in its format: their config.json names a model_type. Adapters
+    and GGUF files count too, so that the adapter can say what to do about them."""
     folder = Path(name)
     if not folder.is_dir():
         return name.count("/") == 1 and not name.startswith((".", "/", "~"))
     config = folder / "config.json"
-    return config.is_file() and "model_type" in checkpoint.read_json(config)
+    if not config.is_file():
+        return (folder / "adapter_config.json").is_file() or any(folder.glob("*.gguf"))
+    return "model_type" in checkpoint.read_json(config)

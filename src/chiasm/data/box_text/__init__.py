@@ -17,7 +17,7 @@ from chiasm.data.box_text.kosmos import KosmosCodec
 from chiasm.data.box_text.loc import LocCodec
 from chiasm.data.box_text.number_list import NumberListCodec
 from chiasm.data.box_text.paligemma import PaliGemmaCodec
-from chiasm.data.box_text.phrases import DeepSeekVL2Codec, QwenVLCodec
+from chiasm.data.box_text.phrases import DeepSeekVL2Codec, InternVLCodec, Qwen2VLCodec, QwenVLCodec
 
 __all__ = [
     "DIALECTS",
@@ -25,12 +25,14 @@ __all__ = [
     "DeepSeekVL2Codec",
     "FlorenceCodec",
     "GeminiCodec",
+    "InternVLCodec",
     "Item",
     "KosmosCodec",
     "LocCodec",
     "MoondreamCodec",
     "NumberListCodec",
     "PaliGemmaCodec",
+    "Qwen2VLCodec",
     "Qwen3VLCodec",
     "Qwen25VLCodec",
     "QwenVLCodec",

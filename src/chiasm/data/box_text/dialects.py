@@ -9,7 +9,7 @@ from chiasm.data.box_text.kosmos import KosmosCodec
 from chiasm.data.box_text.loc import LocCodec
 from chiasm.data.box_text.number_list import NumberListCodec
 from chiasm.data.box_text.paligemma import PaliGemmaCodec
-from chiasm.data.box_text.phrases import DeepSeekVL2Codec, QwenVLCodec
+from chiasm.data.box_text.phrases import DeepSeekVL2Codec, InternVLCodec, Qwen2VLCodec, QwenVLCodec
 from chiasm.data.boxes import Size
 from chiasm.data.suggest import did_you_mean
 from chiasm.errors import ConfigError
@@ -20,11 +20,13 @@ _SAME_FOR_ALL_SIZES: dict[str, BoxCodec] = {
     "florence-2": FlorenceCodec(),
     "fractions": NumberListCodec("fraction"),
     "gemini": GeminiCodec(),
+    "internvl": InternVLCodec(),
     "kosmos-2": KosmosCodec(),
     "moondream": MoondreamCodec(),
     "paligemma": PaliGemmaCodec(),
     "pixels": NumberListCodec("pixel"),
     "qwen-vl": QwenVLCodec(),
+    "qwen2-vl": Qwen2VLCodec(),
     "qwen3-vl": Qwen3VLCodec(),
 }
 DIALECTS = tuple(sorted([*_SAME_FOR_ALL_SIZES, "qwen2.5-vl"]))

@@ -16,7 +16,7 @@ _FENCE = re.compile(r"```(?:json)?\s*\n(.*?)\n?\s*```", re.DOTALL)
 
 
 class _JsonListCodec:
-    """``[{key: [four numbers], "label": "cup"}]``, "[]" for no boxes.
+    """``[{key: [four numbers], "label": "cup"}]``, "[]" for no boxes; a single box may stand without the list.
 
     The list may stand in a Markdown code fence with words around it; in two fences it would be ambiguous.
     """
@@ -38,6 +38,8 @@ class _JsonListCodec:
     def parse(self, text: str, size: Size) -> list[Item]:
         """See `BoxCodec.parse`."""
         entries = _read(self._dialect, text)
+        if isinstance(entries, dict):
+            entries = [entries]
         if not isinstance(entries, list):
             raise ParseError(f"{self._dialect}: expected a JSON list of boxes: {text[:80]!r}")
         return [self._item(entry, index, size) for index, entry in enumerate(entries)]
@@ -71,7 +73,11 @@ class Qwen25VLCodec(_JsonListCodec):
 
 
 class Qwen3VLCodec(_JsonListCodec):
-    """Qwen3-VL: as Qwen2.5-VL, but in thousandths of the picture's width and height, 0..1000."""
+    """Qwen3-VL: as Qwen2.5-VL, but in thousandths of the picture's width and height, 0..1000.
+
+    Source: QwenLM/Qwen3-VL ``cookbooks/2d_grounding.ipynb``; single boxes, of both models, stand without a list in its
+    ``qwen-vl-finetune/README.md``.
+    """
 
     def __init__(self) -> None:
         super().__init__("Qwen3-VL", "bbox_2d", Scale.of_borders(1000), Scale.of_borders(1000))

@@ -7,6 +7,7 @@ import json
 import os
 import threading
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ class CachedEndpoint:
         if known is not None:
             return known
         reply = self.ask(request)
-        row = {"key": key, "text": reply.text, "tokens": reply.tokens, "complete": reply.complete}
+        row = {"key": key, **asdict(reply)}
         line = json.dumps(row).encode() + b"\n"
         with self._lock:
             with open(self.path, "ab") as file:
@@ -56,7 +57,7 @@ class CachedEndpoint:
                 try:
                     row = json.loads(line)
                     tokens = tuple((token, top) for token, top in row["tokens"])
-                    replies[row["key"]] = Reply(row["text"], tokens, row["complete"])
+                    replies[row["key"]] = Reply(row["text"], tokens, row["complete"], row.get("problem"))
                 except (ValueError, KeyError, TypeError):
                     raise DataError(f"{self.path}, line {number}: not a cached reply; delete the line") from None
                 whole += len(line)

@@ -31,7 +31,7 @@ HOW_TO_WRITE_BOXES = (
 NOTHING = "nothing"
 _OPTIONS = {"boxes": str, "cache": str, "concurrency": int, "timeout": int, "tries": int}
 _DECODING = {"temperature": 0, "seed": 0}
-_ANSWER_LIMIT, _BOX_LIMIT = 256, 1024
+_ANSWER_LIMIT, _BOX_LIMIT = 256, 2048
 
 
 class ChatModel:
@@ -39,7 +39,7 @@ class ChatModel:
 
     `ask` is an `Endpoint` or, so that no question is paid for twice, a `CachedEndpoint` around one; at most
     `concurrency` requests are under way at once. Decoding is greedy. Pictures travel as JPEG of the highest quality.
-    A reply that ran into its limit, or whose boxes can't be read, comes back with a `problem`.
+    A reply that refuses, ran into its limit, or whose boxes can't be read, comes back with a `problem`.
     Raises ConfigError for an unknown dialect, and EndpointError as `ask` does.
     """
 
@@ -110,8 +110,8 @@ class ChatModel:
 
     def _detection(self, reply: Reply, size: tuple[int, int], phrase: str | None = None) -> Detection:
         assert self.boxes is not None
-        if not reply.complete:
-            return Detection((), reply.text, self.boxes, f"ran into the limit of {_BOX_LIMIT} tokens")
+        if problem := _problem(reply, _BOX_LIMIT):
+            return Detection((), reply.text, self.boxes, problem)
         dialect = codec(self.boxes, size)
         # A chat model can't be silent, which is how some dialects say that there is nothing.
         silent = reply.text.strip().lower() == NOTHING and not dialect.encode([], size)
@@ -146,5 +146,8 @@ def open_chat_model(spec: str) -> ChatModel:
 
 
 def _answer(reply: Reply) -> Answer:
-    problem = None if reply.complete else f"ran into the limit of {_ANSWER_LIMIT} tokens"
-    return Answer(reply.text.strip(), reply.text, problem=problem)
+    return Answer(reply.text.strip(), reply.text, problem=_problem(reply, _ANSWER_LIMIT))
+
+
+def _problem(reply: Reply, limit: int) -> str | None:
+    return reply.problem if reply.complete else f"ran into the limit of {limit} tokens"

@@ -21,12 +21,17 @@ from chiasm.models.adapters.transformers.connection import (
     StackedTiles,
 )
 
-_DESCRIBE = "Describe the image in one sentence."
-_SHORT = "{question}\nAnswer the question using a single word or phrase."
-CHAT = {"caption": _DESCRIBE, "answer": _SHORT}
-_QWEN = CHAT | {
-    "detect": "Locate every object in the image and output the bbox coordinates in JSON format.",
-    "ground": "Locate {phrase} in the image and output the bbox coordinates in JSON format.",
+CHAT = {
+    "caption": "Describe the image in one sentence.",
+    "answer": "{question}\nAnswer the question using a single word or phrase.",  # LLaVA 1.5 (arXiv:2310.03744)
+}
+_JSON_BOXES = CHAT | {  # QwenLM/Qwen3-VL, cookbooks/spatial_understanding.ipynb and qwen-vl-finetune/README.md
+    "detect": "Please output bbox coordinates and names of every item in this image in JSON format.",
+    "ground": "Locate {phrase} in this image and output the bbox coordinates in JSON format.",
+}
+_TAGGED_BOXES = CHAT | {  # "find" or "with grounding" brings Qwen2-VL to write boxes (QwenLM/Qwen3-VL, issue 342)
+    "detect": "Find every object in the image with grounding.",
+    "ground": "Find {phrase} with grounding.",
 }
 
 
@@ -88,7 +93,7 @@ _LANGUAGE_MODEL = ("language_model.model.decoder.layers", "language_model.model.
 _USER = "USER: <image>\n{prompt} ASSISTANT:"
 
 
-def _qwen(model: str, processor: str, norm: str, boxes: str | None, padded: bool = True) -> Architecture:
+def _qwen(model: str, processor: str, norm: str, boxes: str, padded: bool = True) -> Architecture:
     return Architecture(
         model,
         layers="model.visual.blocks",
@@ -96,7 +101,7 @@ def _qwen(model: str, processor: str, norm: str, boxes: str | None, padded: bool
         norm=norm,
         connection=MergedPatches,
         inputs=("pixel_values", "image_grid_thw"),
-        prompts=_QWEN if boxes else CHAT,
+        prompts=_TAGGED_BOXES if boxes == "qwen2-vl" else _JSON_BOXES,
         boxes=boxes,
         processor=processor,
         padded=padded,
@@ -145,7 +150,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         inputs=_MASKED,
         processor="SmolVLMProcessor",
     ),
-    "qwen2_vl": _qwen("Qwen2VLForConditionalGeneration", "Qwen2VLProcessor", "model.visual.merger.ln_q", None),
+    "qwen2_vl": _qwen("Qwen2VLForConditionalGeneration", "Qwen2VLProcessor", "model.visual.merger.ln_q", "qwen2-vl"),
     "qwen2_5_vl": _qwen(
         "Qwen2_5_VLForConditionalGeneration", "Qwen2_5_VLProcessor", "model.visual.merger.ln_q", "qwen2.5-vl"
     ),
@@ -160,6 +165,14 @@ ARCHITECTURES: dict[str, Architecture] = {
         norm="model.multi_modal_projector.layer_norm",
         connection=StackedTiles,
         dropped=1,
+        prompts=CHAT
+        | {
+            # OpenGVLab's model card, and its eval/refcoco/evaluate_grounding.py
+            "detect": "Please detect and label all objects in the following image and mark their positions.",
+            "ground": "Please provide the bounding box coordinate of the region this sentence describes: "
+            "<ref>{phrase}</ref>",
+        },
+        boxes="internvl",
         processor="InternVLProcessor",
     ),
     "paligemma": Architecture(
@@ -169,7 +182,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         connection=StackedTiles,
         form="<image>{prompt}",
         blind="{prompt}\n",
-        prompts={
+        prompts={  # of the mixed checkpoints: ai.google.dev/gemma/docs/paligemma/prompt-system-instructions
             "caption": "caption en",
             "answer": "answer en {question}",
             "detect": "detect " + " ; ".join(COCO_OBJECTS),
@@ -196,6 +209,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         decoder=_LANGUAGE_MODEL,
         connection=QFormer,
         form="{prompt}",
+        # LAVIS configs/models/blip2/blip2_caption_opt2.7b.yaml, projects/blip2/eval/vqav2_zeroshot_{opt,flant5xl}_eval
         prompts={"caption": "a photo of", "answer": "Question: {question} Short answer:"},
         door="spliced",
     ),
@@ -207,6 +221,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         connection=QFormer,
         inputs=("pixel_values", "qformer_input_ids", "qformer_attention_mask"),
         form="{prompt}",
+        # arXiv:2305.06500, appendix E
         prompts={"caption": "A short image description:", "answer": "Question: {question} Short answer:"},
         prefix="own",  # the connector reads the question
         door="spliced",
@@ -224,6 +239,8 @@ ARCHITECTURES: dict[str, Architecture] = {
         decoder=("model.language_model.decoder.layers",),
         connection=FeatureMap,
         form="{prompt}",
+        # Florence2Processor writes these out as sentences. No pretrained checkpoint answers questions, so they are put
+        # as they are, for those that were tuned to.
         prompts={
             "caption": "<CAPTION>",
             "detect": "<OD>",
@@ -239,11 +256,11 @@ ARCHITECTURES: dict[str, Architecture] = {
         decoder=("text_model.model.layers",),
         connection=Latents,
         form="{prompt}",
-        prompts={
+        prompts={  # the model card of microsoft/kosmos-2-patch14-224; a space belongs to the word behind it
             "caption": "An image of",
             "answer": "Question: {question} Answer:",
             "detect": "<grounding>An image of",
-            "ground": "<grounding><phrase>{phrase}</phrase>",
+            "ground": "<grounding><phrase> {phrase}</phrase>",
         },
         boxes="kosmos-2",
         door="image_embeds",

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from chiasm.errors import ConfigError
+from chiasm.errors import PromptError
 from chiasm.models.adapters.transformers.architectures import Architecture
 from chiasm.models.adapters.transformers.connection import Connection
 from chiasm.models.adapters.transformers.rows import Layout, Line, Row, places_of
@@ -25,8 +25,9 @@ from chiasm.models.generation.engine import Generated
 from chiasm.models.protocol import Patched
 from chiasm.models.recording import overwritten, recorded
 
-ROWS = 32
-"""Rows that run together: each holds a copy of its trunk's keys and values."""
+ROWS, TOKENS = 32, 8192
+"""Rows, and tokens of all of them, that run together: each holds a copy of its trunk's keys and values, and 8192 tokens
+of a model of 7B take 4 GB."""
 
 
 @dataclass
@@ -54,7 +55,7 @@ class Decoder:
 
     @torch.inference_mode()
     def generate(self, rows: Sequence[Row], features: Features | None, limit: int) -> list[Generated]:
-        """Greedy continuations of prompts, of at most `limit` tokens. Raises ConfigError for a prompt that is longer
+        """Greedy continuations of prompts, of at most `limit` tokens. Raises PromptError for a prompt that is longer
         than the model has positions for."""
         result = [Generated() for _ in rows]
         lines = self.layout.lines(rows, features)
@@ -150,7 +151,8 @@ class Decoder:
             groups = grouped(line.trunk > 0 for line in lines)
         else:
             groups = grouped((line.trunk, len(line)) for line in lines)
-        return [group[start : start + ROWS] for group in groups for start in range(0, len(group), ROWS)]
+        rows = max(1, min(ROWS, TOKENS // max(1, longest)))
+        return [group[start : start + rows] for group in groups for start in range(0, len(group), rows)]
 
     def _prefill(
         self, lines: Sequence[Line], features: Features | None, keep: int, room: int = 0
@@ -254,7 +256,7 @@ def space(positions: int | None, used: int, wanted: int) -> int:
     if positions is None:
         return wanted
     if used >= positions:
-        raise ConfigError(f"a prompt of {used} tokens, its picture included, does not fit in {positions} positions")
+        raise PromptError(f"a prompt of {used} tokens, its picture included, does not fit in {positions} positions")
     return min(wanted, positions - used)
 
 
@@ -280,7 +282,7 @@ def spliced(model: Any, ids: Tensor, is_picture: Tensor | None, pictures: Sequen
     embeddings = model.get_input_embeddings()(ids)
     if is_picture is None or not pictures:
         return embeddings
-    return embeddings.masked_scatter(is_picture[..., None], torch.cat(list(pictures)).to(embeddings.dtype))
+    return embeddings.masked_scatter(is_picture[..., None], torch.cat(list(pictures)).to(embeddings))
 
 
 def first_module(model: nn.Module, paths: Sequence[str]) -> Any:

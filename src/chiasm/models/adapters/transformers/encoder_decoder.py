@@ -26,6 +26,7 @@ class EncoderDecoder:
         self.layers = first_module(model, architecture.decoder)
         # Florence-2's own class generates; BLIP-2 hands over to its language model.
         self.writer = model if hasattr(model, "lm_head") else model.language_model
+        self.positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         settings = self.writer.generation_config
         start = settings.decoder_start_token_id
         if start is None:
@@ -39,8 +40,7 @@ class EncoderDecoder:
         encoded, mask = self._encode(rows, features)
         result = [Generated() for _ in rows]
         tokens, cache = torch.tensor([self.begin] * len(rows), device=mask.device), None
-        positions = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
-        for _ in range(space(positions, len(self.begin), limit)):
+        for _ in range(space(self.positions, len(self.begin), limit)):
             output = self._forward(encoded, mask, tokens, cache)
             chosen, logprobs = best(output.logits)
             for k, row in enumerate(result):
@@ -78,6 +78,7 @@ class EncoderDecoder:
         def right(parts: list[Tensor]) -> Tensor:
             return pad_sequence(parts, batch_first=True).to(self.model.device)
 
+        space(self.positions, max(len(row.prompt.ids) for row in rows) - 1, 1)
         mask = right([torch.ones_like(row.prompt.ids) for row in rows])
         ids = right([row.prompt.ids for row in rows])
         is_picture = right([row.prompt.is_picture for row in rows])

@@ -127,13 +127,16 @@ class DualEncoder(VisionEncoder):
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         """(texts, width), of length 1. What is longer than the model reads is cut off."""
         tokens = self.tokenizer(
-            list(texts),
-            # SigLIP was trained on padded texts and reads its embedding off the last place.
+            [text.lower() for text in texts] if self.facts.sigmoid else list(texts),
             padding="max_length" if self.facts.sigmoid else True,
             truncation=True,
             max_length=self.model.config.text_config.max_position_embeddings,
             return_tensors="pt",
         )
+        if self.facts.sigmoid:
+            # SigLIP was trained on lower-case texts whose padding is read like words, the embedding off the last place
+            # (big_vision, models/proj/image_text; SigLIP 2 with Gemma's tokenizer keeps neither by itself).
+            tokens = {"input_ids": tokens["input_ids"]}
         pooled = self.model.get_text_features(**tokens).pooler_output
         return normalize(numbers(_first(pooled)), dim=-1)
 

@@ -12,18 +12,24 @@ import torch
 from chiasm.data.suggest import did_you_mean
 from chiasm.errors import CheckpointError, ConfigError
 from chiasm.models.adapters.transformers.architectures import ARCHITECTURES, Architecture
+from chiasm.models.checkpoint import read_json
+
+_OWN_CODE = (
+    "it was made for Python code of its own (auto_map), which is never run: look for a copy in the library's format, "
+    "often named '-hf', as florence-community/Florence-2-base is of microsoft/Florence-2-base"
+)
 
 
 def read_config(name: str) -> Any:
     """The checkpoint's configuration. Raises CheckpointError where there is none."""
     transformers = import_transformers()
-    if Path(name).is_dir() and not (Path(name) / "config.json").is_file():
-        raise CheckpointError(f"{name}: no config.json, so this is not a model folder")
-    if not Path(name).is_dir() and (name.startswith((".", "/", "~")) or name.count("/") != 1):
+    if Path(name).is_dir():
+        _check_folder(Path(name))
+    elif name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise CheckpointError(f"{name}: no such folder, and not a hub name like 'owner/model'")
     where = "configuration" if Path(name).is_dir() else "configuration from the hub (there is no such folder)"
-    with _as_checkpoint_error(name, where):
-        return transformers.AutoConfig.from_pretrained(name)
+    with _as_checkpoint_error(name, where), _quiet(transformers):
+        return transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
 
 
 def architecture_of(name: str, config: Any) -> Architecture:
@@ -45,13 +51,16 @@ def load_model(name: str, class_name: str, dtype: torch.dtype | None, device: st
     missing or damaged, or some weights are not there."""
     transformers = import_transformers()
     with _as_checkpoint_error(name, "weights"), _quiet(transformers):
+        stored = read_config(name).dtype
+        if dtype is None and device == "cpu" and stored == torch.float16:
+            dtype = torch.float32  # while they are read: weights of 7B once in each would take 42 GB
         model, report = getattr(transformers, class_name).from_pretrained(
-            name, dtype=dtype or "auto", use_safetensors=True, output_loading_info=True
+            name, dtype=dtype or "auto", use_safetensors=True, output_loading_info=True, trust_remote_code=False
         )
     if missing := sorted(report["missing_keys"]):
-        raise CheckpointError(f"{name}: {len(missing)} weights are missing, {missing[0]} first")
+        raise CheckpointError(f"{name}: {len(missing)} weights are missing, {missing[0]} first{_hint(name)}")
     if dtype is None and device == "cpu" and model.dtype == torch.float16:
-        model = model.float()
+        model = model.float()  # a configuration that does not say how the weights are stored
     return model.to(device).eval().requires_grad_(False)
 
 
@@ -62,10 +71,10 @@ def load_processor(name: str, by_hand: str | None) -> Any:
     transformers = import_transformers()
     with _as_checkpoint_error(name, "processor"), _quiet(transformers):
         if by_hand is None:
-            return transformers.AutoProcessor.from_pretrained(name, backend="pil")
+            return transformers.AutoProcessor.from_pretrained(name, backend="pil", trust_remote_code=False)
         parts = [
-            transformers.AutoImageProcessor.from_pretrained(name, backend="pil"),
-            transformers.AutoTokenizer.from_pretrained(name),
+            transformers.AutoImageProcessor.from_pretrained(name, backend="pil", trust_remote_code=False),
+            transformers.AutoTokenizer.from_pretrained(name, trust_remote_code=False),
             no_video_processor(),
         ]
         kind = getattr(transformers, by_hand)
@@ -102,13 +111,49 @@ def no_video_processor() -> Any:
     return NoVideoProcessor()
 
 
+def _check_folder(folder: Path) -> None:
+    """Raises CheckpointError for a folder that is known to be of another kind, with what to do about it."""
+    if not (folder / "config.json").is_file():
+        if (folder / "adapter_config.json").is_file():
+            base = read_json(folder / "adapter_config.json").get("base_model_name_or_path", "its base model")
+            raise CheckpointError(f"{folder}: an adapter (LoRA) without its model; merge it into {base} by peft first")
+        if any(folder.glob("*.gguf")):
+            raise CheckpointError(
+                f"{folder}: weights of llama.cpp (GGUF); serve them and ask for openai:URL#MODEL, or take the original"
+            )
+        raise CheckpointError(f"{folder}: no config.json, so this is not a model folder")
+    if not any(folder.glob("*.safetensors")):
+        if any(folder.glob("*.bin")):
+            raise CheckpointError(
+                f"{folder}: weights only as pickle (*.bin), which could run anything and is never loaded; save the "
+                "model again as safetensors"
+            )
+        raise CheckpointError(f"{folder}: a configuration without weights (*.safetensors); fetch the whole folder")
+
+
 @contextmanager
 def _as_checkpoint_error(name: str, part: str) -> Iterator[None]:
     try:
         yield
+    except CheckpointError:
+        raise
     except Exception as error:  # the library and its parsers raise anything over a broken file
+        if "trust_remote_code" in str(error):
+            raise CheckpointError(f"{name}: the library itself has no {part} for it; {_OWN_CODE}") from error
         reason = " ".join(str(error).split())[:300]
-        raise CheckpointError(f"{name}: can't load the {part} ({type(error).__name__}: {reason})") from error
+        hint = _hint(name)
+        raise CheckpointError(f"{name}: can't load the {part} ({type(error).__name__}: {reason}){hint}") from error
+
+
+def _hint(name: str) -> str:
+    """What else to say of a checkpoint that fails although the library knows its architecture."""
+    from transformers import PreTrainedConfig
+
+    try:
+        raw, _ = PreTrainedConfig.get_config_dict(name)
+    except Exception:  # no configuration, which is then what the message is about
+        return ""
+    return f"; {_OWN_CODE}" if "auto_map" in raw else ""
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from chiasm.errors import ConfigError, ImageError
+from chiasm.errors import ImageError, PromptError
 from chiasm.models.adapters.transformers.architectures import Architecture
 from chiasm.models.adapters.transformers.connection import Context
 from chiasm.models.adapters.transformers.pictures import thickened
@@ -39,18 +39,28 @@ class Prompt:
 
 
 class Prompter:
-    """Calls the processor of a model whose answers end with one of the tokens `ends`. `answers_alone`: an answer does
-    not stand behind its prompt but in a decoder of its own."""
+    """Calls the processor of a model. `answers_alone`: an answer does not stand behind its prompt but in a decoder of
+    its own.
+
+    `ends` are the tokens that close an answer: those that the checkpoint names, and the one that its chat template
+    writes after an answer. Checkpoints that were tuned on and saved again often lack the latter.
+    """
 
     def __init__(
         self, processor: Any, architecture: Architecture, config: Any, ends: frozenset[int], answers_alone: bool
     ):
-        self.processor, self.architecture, self.config, self.ends = processor, architecture, config, ends
+        self.processor, self.architecture, self.config = processor, architecture, config
         self.answers_alone = answers_alone
         template = getattr(processor, "chat_template", None)
         self.chats = bool(template)
         # Answers are asked for, not what a model thinks before it gives one.
         self._template_settings = {"enable_thinking": False} if "enable_thinking" in str(template) else {}
+        after_answer = self._after_answer()
+        special = processor.tokenizer.added_tokens_decoder
+        self.ends = ends.union(token for token in after_answer[:1] if token in special and special[token].special)
+        usual = processor.tokenizer.eos_token_id
+        fallback = usual if usual in self.ends or not self.ends else min(self.ends)
+        self.closing = next((token for token in after_answer if token in self.ends), fallback)
 
     def picture(self, image: Image.Image, device: torch.device, dtype: torch.dtype) -> Seen:
         """What the encoder is given of an RGB picture, and what has to be remembered of it for prompts. Raises
@@ -100,17 +110,12 @@ class Prompter:
                     return found
         return -1
 
-    @cached_property
-    def closing(self) -> int:
-        """The token that the chat template writes after an answer, or else the end of a text."""
-        if self.chats:
-            open_end = self._ids(self._call("a", None, "b"))
-            closed = self._ids(self._call("a", None, "b", closed=True))
-            for token in closed[len(open_end) :]:
-                if token in self.ends:
-                    return token
-        usual = self.processor.tokenizer.eos_token_id
-        return usual if usual in self.ends or not self.ends else min(self.ends)
+    def _after_answer(self) -> list[int]:
+        """What the chat template writes after an answer."""
+        if not self.chats:
+            return []
+        open_end = self._ids(self._call("a", None, "b"))
+        return self._ids(self._call("a", None, "b", closed=True))[len(open_end) :]
 
     @staticmethod
     def _ids(output: Any) -> list[int]:
@@ -123,7 +128,7 @@ class Prompter:
             with self._image_processor(_Remembering(self.processor.image_processor, context.inputs)):
                 return self._call(text, _ANY_PICTURE, answer)
         except (ValueError, StopIteration) as error:  # a mark that stands for a picture, written into a question
-            raise ConfigError(f"the model's processor refuses the prompt {text[:80]!r}: {error}") from error
+            raise PromptError(f"the model's processor refuses the prompt {text[:80]!r}: {error}") from error
 
     def _call(self, text: str, image: Image.Image | None, answer: str | None = None, closed: bool = False) -> Any:
         if self.chats:

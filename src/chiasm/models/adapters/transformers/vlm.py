@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from chiasm.errors import ConfigError
+from chiasm.errors import ConfigError, PromptError
 from chiasm.models.adapters.transformers.architectures import Architecture
-from chiasm.models.adapters.transformers.decoder import Decoder, answer_logprob
+from chiasm.models.adapters.transformers.decoder import Decoder, answer_logprob, space
 from chiasm.models.adapters.transformers.encoder_decoder import EncoderDecoder
 from chiasm.models.adapters.transformers.loading import architecture_of, load_model, load_processor, read_config
 from chiasm.models.adapters.transformers.prompts import Prompter
@@ -36,6 +36,10 @@ def open_vlm(name: str, dtype: torch.dtype | None = None, device: str = "cpu") -
     config = read_config(name)
     architecture = architecture_of(name, config)
     processor = load_processor(name, architecture.processor)
+    if getattr(processor, "patch_size", 0) is None:  # LLaVA saved before its processor counted a picture's places
+        processor.patch_size = config.vision_config.patch_size
+        processor.vision_feature_select_strategy = config.vision_feature_select_strategy
+        processor.num_additional_image_tokens = architecture.dropped
     return TransformersVLM(load_model(name, architecture.model, dtype, device), processor, architecture)
 
 
@@ -46,9 +50,10 @@ class TransformersVLM:
         self.model, self.processor, self.architecture = model, processor, architecture
         self.dialect = Dialect(architecture.prompts)
         self.boxes = architecture.boxes
-        ends = _ends(model, processor.tokenizer)
         encodes = model.config.is_encoder_decoder or model.config.get_text_config().is_encoder_decoder
-        self.prompter = Prompter(processor, architecture, model.config, ends, answers_alone=encodes)
+        named = _ends(model, processor.tokenizer)
+        self.prompter = Prompter(processor, architecture, model.config, named, answers_alone=encodes)
+        ends = self.prompter.ends
         self.vision = Vision(model, architecture)
         self.decoder: Decoder | EncoderDecoder
         if encodes:
@@ -168,11 +173,13 @@ class TransformersVLM:
         if features is not None and picture is not None:
             given, places = features.lengths[picture], int(prompt.is_picture.sum())
             if given != places:
-                raise ConfigError(f"picture {picture} has {given} features but {places} places in the prompt")
+                raise PromptError(f"picture {picture} has {given} features but {places} places in the prompt")
         return Row(prompt, picture, () if answer is None else self.prompter.answer(text, answer, context))
 
     def _instruction(self, text: str) -> Tensor:
-        return self.processor.qformer_tokenizer(text, return_tensors="pt")["input_ids"].to(self.model.device)
+        ids = self.processor.qformer_tokenizer(text, return_tensors="pt")["input_ids"]
+        space(self.model.config.qformer_config.max_position_embeddings, ids.shape[1], 1)
+        return ids.to(self.model.device)
 
     def _answer(self, row: Generated) -> Answer:
         raw = self.processor.tokenizer.decode(row.ids)  # boxes may be written in special tokens
@@ -188,7 +195,7 @@ def regrouped(flat: Sequence[T], prompts: Prompts) -> list[list[T]]:
 
 
 def _ends(model: Any, tokenizer: Any) -> frozenset[int]:
-    """The tokens that close an answer."""
+    """The tokens that the checkpoint says close an answer."""
     for source in (model.generation_config, model.config.get_text_config()):
         ends = getattr(source, "eos_token_id", None)
         if ends is not None:
