@@ -11,11 +11,13 @@ from typer.testing import CliRunner
 from chiasm.cli.app import app
 from chiasm.data.open import open_dataset
 from chiasm.errors import DataError, RunError
-from chiasm.examine.diagnosis.asked import Asked, ask, look, swapped
+from chiasm.examine.diagnosis.answers import ask
 from chiasm.examine.diagnosis.diagnose import Plan, diagnose
+from chiasm.examine.diagnosis.lessons import look, swapped
 from chiasm.models.features import Features
 from chiasm.models.open import open_model
 from chiasm.models.protocol import VisionLanguageModel
+from chiasm.probe.asked import Asked
 from chiasm.probe.lesions import Lesioned, blur, directions_kept, faded, planted, tokens_lost
 from chiasm.probe.question_readout import Lessons, Projection, Recipe, answer_classes, fit_readouts
 
@@ -35,7 +37,7 @@ def asked() -> Asked:
 def test_answers_are_those_of_the_model_and_blind_ones_are_of_the_next_picture(
     model: VisionLanguageModel, asked: Asked
 ) -> None:
-    said = ask(model, asked, batch=4, limit=32)
+    said = ask(model, asked, batch=4)
     images = [images for _, images in asked.batches(4)]
     features = model.connect(model.encode(images[0]))
     alone = model.generate(features.select([1]), [asked.texts[1]])[0]
@@ -147,7 +149,9 @@ def test_the_command_and_what_it_refuses(tmp_path: Path) -> None:
     arguments = ["diagnose", "chiasm-tiny", "scenes:test", "-o", str(tmp_path / "d"), "-n", "4", "--json"]
     ran = CliRunner().invoke(app, [*arguments, "--lessons", "scenes:train", "--lesson-pictures", "6"])
     assert ran.exit_code == 0, ran.output
-    assert json.loads(ran.stdout.splitlines()[-1])[-1]["kind"] is None
+    summary = json.loads(ran.stdout.splitlines()[-1])
+    assert summary["kinds"][-1]["name"] is None
+    assert [size["name"] for size in summary["sizes"]] == ["small", "medium", "large", "no single object"]
     for sites in ("encoder", "connector,encoder", "encoder,retina,connector"):
         ran = CliRunner().invoke(app, [*arguments[:-1], "--sites", sites])
         assert ran.exit_code == 1

@@ -320,7 +320,7 @@ def test_other_refusals_of_coco(tmp_path: Path) -> None:
 
 def test_existence_questions() -> None:
     names = ["apple", "bed", "cup", "dog", "eel", "fork", "goat", "orange", "umbrella"]
-    present = {"cup", "dog", "fork", "orange"}
+    present = {"cup": [0, 3], "dog": [1], "fork": [2], "orange": [4]}
     asked = existence_questions("7", present, names)
     assert [q.answers for q in asked] == [("yes",), ("no",)] * 3
     for question in asked:
@@ -329,11 +329,13 @@ def test_existence_questions() -> None:
         assert question.text == f"Is there {'an' if name[0] in 'aeou' else 'a'} {name} in the image?"
         assert (question.kind, question.variant, question.choices) == ("existence", "random", ("yes", "no"))
     assert len({q.id for q in asked}) == 6
-    assert existence_questions("7", sorted(present, reverse=True), names[::-1]) == asked
+    assert {q.about for q in asked} <= {(), *map(tuple, present.values())}
+    assert all(bool(q.about) == (q.answers == ("yes",)) for q in asked)
+    assert existence_questions("7", dict(reversed(present.items())), names[::-1]) == asked
     assert any(existence_questions(str(n), present, names) != asked for n in range(5))
-    assert [q.answers for q in existence_questions("7", {"cup"}, names)] == [("yes",), ("no",)]
-    assert existence_questions("7", (), names) == ()
-    assert existence_questions("7", names, names) == ()
+    assert [q.answers for q in existence_questions("7", {"cup": [0]}, names)] == [("yes",), ("no",)]
+    assert existence_questions("7", {}, names) == ()
+    assert existence_questions("7", {name: [0] for name in names}, names) == ()
 
 
 # ---- photos, fingerprints, open_dataset

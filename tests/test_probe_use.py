@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 from chiasm.cli.app import app
 from chiasm.data.open import open_dataset
 from chiasm.errors import ConfigError, DataError
-from chiasm.examine.diagnosis.asked import Asked
 from chiasm.models.features import Features
 from chiasm.models.open import open_model
+from chiasm.probe.asked import Asked
 from chiasm.probe.lesions import Lesioned, faded
 from chiasm.probe.patching import PatchedLogprobs, _partners, carried, patched_logprobs
 from chiasm.probe.result import Measurement
@@ -29,32 +29,11 @@ from chiasm.types import Example, Question
 one_thread = tiny.one_thread
 
 
-@dataclass(frozen=True)
-class Few:
+def few(count: int = 7) -> Asked:
     """`count` noise pictures with two questions each, of two kinds."""
-
-    count: int = 7
-
-    @property
-    def examples(self) -> Sequence[Example]:
-        return [Example(f"p{i}", Image.fromarray(picture)) for i, picture in enumerate(tiny.pictures(self.count))]
-
-    @property
-    def questions(self) -> Sequence[Sequence[Question]]:
-        one = (
-            Question("a", "what colour is the cup", ("red",), "color"),
-            Question("b", "the cat", ("no",), "existence"),
-        )
-        return [one] * self.count
-
-    @property
-    def accepted(self) -> Sequence[Sequence[Sequence[str]]]:
-        return [[question.answers for question in group] for group in self.questions]
-
-    def batches(self, size: int) -> Iterator[tuple[range, list[Image.Image]]]:
-        for start in range(0, self.count, size):
-            chosen = range(start, min(start + size, self.count))
-            yield chosen, [self.examples[i].image for i in chosen]
+    one = (Question("a", "what colour is the cup", ("red",), "color"), Question("b", "the cat", ("no",), "existence"))
+    examples = tuple(Example(f"p{i}", Image.fromarray(picture)) for i, picture in enumerate(tiny.pictures(count)))
+    return Asked(examples, (one,) * count, (tuple(question.answers for question in one),) * count)
 
 
 def by_name(measurements: Sequence[Measurement]) -> dict[str, Measurement]:
@@ -112,8 +91,8 @@ def test_a_share_without_variation_has_wilson_s_interval() -> None:
 
 def test_every_condition_is_what_it_says() -> None:
     """Against one question at a time on features made by hand."""
-    model, asked = tiny.vlm(), Few(7)
-    found = answer_logprobs(model, asked, batch=4)
+    model, asked = tiny.vlm(), few(7)
+    found = answer_logprobs(model, asked, batch=3)
     assert set(found.of) == set(GIVEN)
     assert all(len(values) == 14 for values in found.of.values())
     assert found.picture.tolist() == [f"p{i}" for i in range(7) for _ in range(2)]
@@ -138,22 +117,22 @@ def test_a_decoder_that_ignores_the_picture_has_no_use() -> None:
     model = tiny.vlm()
     mean = model.connect(model.encode(tiny.pictures(3))).tokens.mean(dim=0)
     blind = Lesioned(model, decoder=faded(1.0, mean))
-    found = by_name(use(answer_logprobs(blind, Few(), batch=7, untrained=False)))
+    found = by_name(use(answer_logprobs(blind, few(), batch=7, untrained=False)))
     for name in ("use.swapped", "use.mean", "use.swapped color"):
         assert found[name].value == pytest.approx(0, abs=1e-5)
         assert found[name].control is None
-    patched = by_name(carried(patched_logprobs(blind, Few(), batch=7)))
+    patched = by_name(carried(patched_logprobs(blind, few(), batch=7)))
     assert patched["carried.image"].value is None
     assert "nothing to carry over" in patched["carried.image"].flags[0]
 
 
 def test_too_few_pictures_and_unknown_layers_are_refused() -> None:
     with pytest.raises(DataError, match="2 pictures at a time can't be swapped twice"):
-        answer_logprobs(tiny.vlm(), Few(2))
+        answer_logprobs(tiny.vlm(), few(2))
     with pytest.raises(ConfigError, match=r"layers 0 to 1, not 5"):
-        patched_logprobs(tiny.vlm(), Few(3), [0, 5])
+        patched_logprobs(tiny.vlm(), few(3), [0, 5])
     with pytest.raises(DataError, match="no two pictures have as many tokens"):
-        patched_logprobs(tiny.vlm(), Few(1))
+        patched_logprobs(tiny.vlm(), few(1))
 
 
 def test_carried_by_hand() -> None:

@@ -39,6 +39,20 @@ def test_the_second_opinion_depends_on_the_picture(questions, kind):
     assert disagreements > len(of_kind) / 5
 
 
+def test_what_a_question_is_about_is_what_it_names(questions):
+    """By the second opinion's reading of the words: the one thing named, or all of its class where any will do."""
+    for example, question in questions:
+        named = truth.nouns(question.text)
+        if question.kind in ("color", "size", "reading") or question.variant == "half":
+            (about,) = question.about
+            assert example.objects[about].name == named[0]
+        elif question.kind == "existence":
+            present = tuple(i for i, thing in enumerate(example.objects) if thing.name == named[0])
+            assert question.about == present
+        else:
+            assert question.about == ()
+
+
 def test_answers_are_short_lower_case_and_among_the_choices(questions):
     for _, question in questions:
         (answer,) = question.answers

@@ -87,7 +87,9 @@ class Question:
     """A question with every accepted answer (several where several people answered).
 
     `kind` groups questions in the report (existence, count, colour, ...); `variant` splits a kind further
-    (POPE's random, popular and adversarial negatives). `choices` is empty for an open question.
+    (POPE's random, popular and adversarial negatives). `choices` is empty for an open question. `about` are indices
+    into `Example.objects`: the one object that the question is about, or, where any of several alike will do, all of
+    them; empty where it is about none, about more than one, or not annotated.
     """
 
     id: str
@@ -96,6 +98,8 @@ class Question:
     kind: str = ""
     variant: str = ""
     choices: tuple[str, ...] = ()
+    # Not in repr, of which fingerprints of datasets are made: it is another view of the objects.
+    about: tuple[int, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

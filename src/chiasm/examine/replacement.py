@@ -11,17 +11,17 @@ from torch import Tensor
 
 from chiasm.data.images import open_image
 from chiasm.errors import DataError
-from chiasm.examine.diagnosis.asked import Asked, ask
+from chiasm.examine.diagnosis.answers import ask
 from chiasm.models.features import Features
 from chiasm.models.protocol import VisionLanguageModel
 from chiasm.models.replacement import Replacement
+from chiasm.probe.asked import Asked
 from chiasm.probe.clusters import BOOTSTRAP, numbered
 from chiasm.probe.replaced import Replaced
 from chiasm.probe.result import Measurement, Yardstick
 from chiasm.probe.use import ratio_interval, share_interval, turned
 from chiasm.types import Dataset, Example
 
-LIMIT = 32
 TRAINED, OTHER, ORIGINAL, UNTRAINED = "trained", "other", "original", "untrained"
 _KNOWN = {
     "null": (OTHER, "the replacement, with another picture"),
@@ -67,8 +67,8 @@ def compare_replacement(
     found: list[Measurement] = []
     if any(example.questions for example in examples):
         asked = Asked.of(dataset, count)
-        said = {name: ask(one, asked, batch, LIMIT, advance) for name, one in models.items()}
-        pictures = asked.column(lambda i, q: asked.examples[i].id)
+        said = {name: ask(one, asked, batch, advance=advance) for name, one in models.items()}
+        pictures = asked.pictures()
         right = {name: one.right for name, one in said.items()} | {OTHER: said[TRAINED].blind}
         likely = {name: one.logprob for name, one in said.items()} | {OTHER: said[TRAINED].logprob_blind}
         found += [

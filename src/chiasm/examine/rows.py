@@ -88,6 +88,12 @@ class Scorer:
         return _row(picture, "ground", reference.text, said, parsed, truth, judgement, reference.id, slices)
 
 
+def row_id(example: str, task: str, part: str = "") -> str:
+    """The id of the row of a picture's task, or of one question or referring expression, whose id is `part`."""
+    part = part.removeprefix(f"{example}/")  # where datasets build the ids of parts from that of the whole
+    return "/".join(filter(None, (example, task, part)))
+
+
 def _row(
     picture: Picture,
     task: str,
@@ -101,9 +107,8 @@ def _row(
 ) -> Row:
     """`part` is the id of the question or referring expression, `slices` are the row's own keys."""
     objects = picture.example.objects
-    part = part.removeprefix(f"{picture.example.id}/")  # where datasets build the ids of parts from that of the whole
     return {
-        "id": "/".join(filter(None, (picture.example.id, task, part))),
+        "id": row_id(picture.example.id, task, part),
         "index": picture.index,
         "example": picture.example.id,
         "image": picture.where,

@@ -18,9 +18,10 @@ import torch
 from chiasm.errors import ConfigError, DataError
 from chiasm.models.features import Features
 from chiasm.models.protocol import Patched, VisionLanguageModel
+from chiasm.probe.asked import Asked
 from chiasm.probe.clusters import BOOTSTRAP, numbered
 from chiasm.probe.result import Measurement, Yardstick
-from chiasm.probe.use import Advance, AskedPictures, prompts_and_truths, ratio_interval
+from chiasm.probe.use import Advance, ratio_interval
 
 WHERE: tuple[Patched, ...] = get_args(Patched)
 
@@ -43,7 +44,7 @@ class PatchedLogprobs:
 @torch.inference_mode()
 def patched_logprobs(
     model: VisionLanguageModel,
-    asked: AskedPictures,
+    asked: Asked,
     layers: Sequence[int] = (),
     where: Sequence[Patched] = WHERE,
     *,
@@ -68,7 +69,7 @@ def patched_logprobs(
             continue
         mine, others = features.select(list(partner)), features.select(list(partner.values()))
         numbers = [chosen[i] for i in partner]
-        prompts, truths = prompts_and_truths(model, asked, numbers)
+        prompts, truths = asked.prompts(model.dialect, numbers), asked.truths(numbers)
         own += [value for group in model.logprob(mine, prompts, truths) for value in group]
         other += [value for group in model.logprob(others, prompts, truths) for value in group]
         pictures += [asked.examples[i].id for i in numbers for _ in asked.questions[i]]

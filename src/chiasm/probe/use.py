@@ -6,23 +6,22 @@ with another picture's or with the mean token of all pictures in every place, is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from chiasm.errors import DataError
 from chiasm.models.features import Features
 from chiasm.models.protocol import VisionLanguageModel
+from chiasm.probe.asked import Asked
 from chiasm.probe.clusters import BOOTSTRAP, bootstrap_interval, numbered
 from chiasm.probe.result import Measurement, Yardstick
 from chiasm.probe.untrained import untrained_connector
 from chiasm.score.intervals import wilson_interval
-from chiasm.types import Example, Question
 
 Advance = Callable[[int], None]
 GIVEN = ("intact", "swapped", "swapped again", "mean", "other mean", "untrained", "untrained swapped")
@@ -35,23 +34,6 @@ _DROPS = {
     "swapped": ("another picture's E_post", "another picture's against a third one's"),
     "mean": ("the mean token of other pictures in every place", "means of two halves of the pictures"),
 }
-
-
-class AskedPictures(Protocol):
-    """Pictures with questions and accepted answers, the commonest first; `examine.diagnosis.asked.Asked` is one."""
-
-    @property
-    def examples(self) -> Sequence[Example]: ...
-
-    @property
-    def questions(self) -> Sequence[Sequence[Question]]: ...
-
-    @property
-    def accepted(self) -> Sequence[Sequence[Sequence[str]]]: ...
-
-    def batches(self, size: int) -> Iterator[tuple[range, list[Image.Image]]]:
-        """Numbers of pictures, and the pictures; no batch of one alone if there are several."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -67,7 +49,7 @@ class AnswerLogprobs:
 @torch.inference_mode()
 def answer_logprobs(
     model: VisionLanguageModel,
-    asked: AskedPictures,
+    asked: Asked,
     *,
     batch: int = 16,
     untrained: bool = True,
@@ -96,12 +78,12 @@ def answer_logprobs(
             with untrained_connector(model):
                 random = model.connect(e_pre)
             given |= {"untrained": random, "untrained swapped": turned(random, 1)}
-        prompts, truths = prompts_and_truths(model, asked, chosen)
+        prompts, truths = asked.prompts(model.dialect, chosen), asked.truths(chosen)
         for name, features in given.items():
             values = model.logprob(features, prompts, truths)
             found.setdefault(name, []).extend(value for group in values for value in group)
         advance(len(images))
-    return AnswerLogprobs({name: np.array(values) for name, values in found.items()}, *labels(asked))
+    return AnswerLogprobs({name: np.array(values) for name, values in found.items()}, asked.pictures(), asked.kinds())
 
 
 def use(logprobs: AnswerLogprobs, seed: int = 0) -> tuple[Measurement, ...]:
@@ -184,25 +166,7 @@ def turned(features: Features, by: int) -> Features:
     return features.select([(i + by) % len(features) for i in range(len(features))])
 
 
-def prompts_and_truths(
-    model: VisionLanguageModel, asked: AskedPictures, chosen: Sequence[int]
-) -> tuple[list[list[str]], list[list[str]]]:
-    """What the model is asked about the chosen pictures, in its own form, and the first accepted answer to each."""
-    template = model.dialect.prompts.get("answer", "{question}")
-    prompts = [[template.format(question=q.text) for q in asked.questions[i]] for i in chosen]
-    return prompts, [[answers[0] for answers in asked.accepted[i]] for i in chosen]
-
-
-def labels(asked: AskedPictures) -> tuple[np.ndarray, np.ndarray]:
-    """Picture id and kind of every question, (n,) each."""
-    flat = [
-        (e.id, q.kind or "question") for e, group in zip(asked.examples, asked.questions, strict=True) for q in group
-    ]
-    pictures, kinds = zip(*flat, strict=True)
-    return np.array(pictures, dtype=object), np.array(kinds, dtype=object)
-
-
-def _half_means(model: VisionLanguageModel, asked: AskedPictures, batch: int, advance: Advance) -> list[Tensor]:
+def _half_means(model: VisionLanguageModel, asked: Asked, batch: int, advance: Advance) -> list[Tensor]:
     """The mean token (width,) of E_post of the pictures with even numbers, and of those with odd ones."""
     totals: list[Any] = [0.0, 0.0]
     counts = [0, 0]

@@ -93,19 +93,18 @@ def _section(folder: Path, max_pictures: int, max_bytes: int) -> dict[str, Any]:
 
 
 def _add_diagnosis(folder: Path, sections: Sequence[dict[str, Any]]) -> None:
-    """Into the section of the same dataset, and, where several are, of the model of the same name."""
+    """Into the section of the same dataset and the same weights."""
     found = read_diagnosis(folder)
-    fitting = [s for s in sections if s["manifest"]["dataset"]["fingerprint"] == found.manifest["dataset"]]
-    if not fitting:
-        raise RunError(
-            f"{folder} is a diagnosis on other pictures than those of the runs; give one on the same dataset"
-        )
-    named = [s for s in fitting if s["manifest"]["model"]["name"] == found.manifest.get("model")]
-    section = (named or fitting)[0]
-    section["diagnosis"] = {
-        "sentence": sentence(found),
-        "chart": stages_chart(f"diagnosis-{sections.index(section)}", found),
-    }
+    data, weights = found.manifest.get("dataset"), found.manifest.get("weights")
+    for number, section in enumerate(sections):
+        manifest = section["manifest"]
+        if manifest["dataset"]["fingerprint"] == data and manifest["model"].get("weights") == weights:
+            chart = stages_chart(f"diagnosis-{number}", found)
+            section["diagnosis"] = {"sentence": sentence(found), "chart": chart}
+            return
+    raise RunError(
+        f"{folder} is of another model or of other pictures than the runs; name the diagnosis of one of them"
+    )
 
 
 def _gallery_data(gallery: Gallery) -> dict[str, Any]:

@@ -11,11 +11,12 @@ from typing import Any
 from chiasm.data.open import open_dataset
 from chiasm.data.records import read_json
 from chiasm.errors import ChiasmError, RunError
+from chiasm.examine.diagnosis.estimate import STAGES, UNTOLD
 from chiasm.examine.diagnosis.folder import ITEMS, MANIFEST, SUMMARY
-from chiasm.examine.diagnosis.stages import STAGES, UNTOLD
 from chiasm.report.drawing import BLUE, INK, ORANGE, PURPLE, QUIET, Chart, blank
 from chiasm.report.gallery import in_turn
 from chiasm.report.pictures import thumbnail
+from chiasm.score.location import SIZE_LIMITS, SIZES
 
 COLOURS = dict(zip((*STAGES, UNTOLD), (BLUE, ORANGE, PURPLE, QUIET), strict=True))
 HATCHES = dict(zip((*STAGES, UNTOLD), ("", "///", "...", ""), strict=True))
@@ -26,10 +27,12 @@ MOST_PICTURES = 200
 
 @dataclass(frozen=True)
 class Found:
-    """A finished diagnosis: `kinds` as in `KindDiagnosis`, all questions last, and the lines of items.jsonl."""
+    """A finished diagnosis: `kinds` and `sizes` as in `GroupDiagnosis`, all questions last among the kinds, and the
+    lines of items.jsonl."""
 
     manifest: Mapping[str, Any]
     kinds: Sequence[Mapping[str, Any]]
+    sizes: Sequence[Mapping[str, Any]]
     items: Sequence[Mapping[str, Any]]
     sites: Sequence[str]
 
@@ -48,43 +51,59 @@ def read_diagnosis(folder: Path) -> Found:
         summary = read_json(folder / SUMMARY)
         lines = (folder / ITEMS).read_text("utf-8").splitlines()
         items = [json.loads(line) for line in lines]
-        return Found(read_json(folder / MANIFEST), summary["kinds"], items, summary["sites"])
+        return Found(read_json(folder / MANIFEST), summary["kinds"], summary["sizes"], items, summary["sites"])
     except (ChiasmError, OSError, ValueError, KeyError) as error:
         raise RunError(f"{folder} holds no finished diagnosis ({error}); run its `chiasm diagnose` again") from None
 
 
 def stages_chart(name: str, found: Found) -> Chart | None:
-    """A stacked bar for each kind of question with wrong answers, and one for all; None without any."""
-    kinds = [kind for kind in found.kinds if kind["wrong"]]
-    if not kinds:
+    """Stacked bars for each kind of question with wrong answers, each size of object, and all; None without any."""
+    *kinds, everything = found.kinds
+    blocks = [[group for group in block if group["wrong"]] for block in (kinds, found.sizes, [everything])]
+    blocks = [block for block in blocks if block]
+    if not blocks:
         return None
-    figure, axes = blank(0.9 + 0.42 * len(kinds), width=7.2)
+    # A gap of a third of a bar between blocks.
+    places = [sum(map(len, blocks[:b])) + b / 3 + i for b, block in enumerate(blocks) for i in range(len(block))]
+    groups = [group for block in blocks for group in block]
+    figure, axes = blank(0.9 + 0.42 * (places[-1] + 1), width=7.2)
     axes.grid(visible=False)
-    for row, kind in enumerate(kinds):
+    for row, group in zip(places, groups, strict=True):
         left = 0.0
         for stage in (*STAGES, UNTOLD):
-            share = 100 * kind["shares"][stage]["value"]
+            share = 100 * group["shares"][stage]["value"]
             if share <= 0:
                 continue
             axes.barh(row, share, left=left, height=0.62, color=COLOURS[stage], hatch=HATCHES[stage],
                       edgecolor="white", linewidth=0.8, alpha=0.45 if stage == UNTOLD else 0.85)  # fmt: skip
             if share >= 6:
-                axes.text(left + share / 2, row, interval_text(kind["shares"][stage], share >= 18), ha="center",
-                          va="center", fontsize=8.5, color="black",
+                label = interval_text(group["shares"][stage], share >= 12 and stage != UNTOLD)
+                axes.text(left + share / 2, row, label, ha="center", va="center", fontsize=8.5, color="black",
                           bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.2, "alpha": 0.85})  # fmt: skip
             left += share
-    names = [f"{kind['kind'] or 'all'} ({kind['wrong']})" for kind in kinds]
-    axes.set(yticks=range(len(kinds)), yticklabels=names, ylim=(len(kinds) - 0.5, -0.5), xlim=(0, 100))
+    names = [f"{_named(group)} ({group['wrong']})" for group in groups]
+    axes.set(yticks=places, yticklabels=names, ylim=(places[-1] + 0.5, -0.5), xlim=(0, 100))
     axes.set_xlabel("of the wrong answers, %")
     axes.tick_params(axis="y", labelcolor=INK, length=0)
     figure.legend(handles=[_patch(stage) for stage in (*STAGES, UNTOLD)], loc="outside upper left", ncols=4,
                   fontsize=9, frameon=False, labelcolor=INK, columnspacing=1.4, borderpad=0)  # fmt: skip
     caption = (
-        "Where the answer was lost, by kind of question, with the number of wrong answers: in the encoder (not "
-        "readable from its features), in the connector (readable before it and not after), or in the language model "
-        "(readable from what it was given). In brackets the central 95 % over resampled pictures."
+        f"Where the answer was lost, by kind of question{', by size of the object asked about' * bool(found.sizes)}, "
+        "with the number of wrong answers: in the encoder (not readable from its features), in the connector (readable "
+        "before it and not after), or in the language model (readable from what it was given). In brackets the central "
+        "95 % over resampled pictures."
     )
+    if found.sizes:
+        small, medium = (round(100 * limit) for limit in SIZE_LIMITS)
+        caption += (
+            f" An object is small where the root of its box's share of the picture is below {small} %, large from "
+            f"{medium} % on."
+        )
     return Chart(name, "Where wrong answers arise", caption, figure)
+
+
+def _named(group: Mapping[str, Any]) -> str:
+    return f"{group['name']} object" if group["name"] in SIZES else group["name"] or "all"
 
 
 def interval_text(share: Mapping[str, Any], whole: bool = True) -> str:
@@ -138,9 +157,10 @@ def _item(item: Mapping[str, Any], picture: int, sites: Sequence[str]) -> dict[s
         "read": f"by the readouts: {read}", "notice": f"lost at: {chances}",
         "errors": [[CLASSES[item["verdict"]], item["verdict"], ""]],
     }  # fmt: skip
+    slices = {key: item[key] for key in ("kind", "object_size") if key in item}
     return {
         "id": item["id"], "picture": picture, "task": "", "prompt": item["question"],
-        "truth": " / ".join(item["truth"]), "true": [], "slices": {"kind": item["kind"]}, "answers": [answer],
+        "truth": " / ".join(item["truth"]), "true": [], "slices": slices, "answers": [answer],
     }  # fmt: skip
 
 

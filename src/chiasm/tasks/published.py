@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from PIL import Image
 
 from chiasm.data.box_text import BoxCodec, Qwen25VLCodec, codec
-from chiasm.errors import ParseError
+from chiasm.errors import ParseError, PromptError
 from chiasm.models.adapters.transformers.vlm import TransformersVLM, open_vlm
 from chiasm.models.features import Features
 from chiasm.models.fingerprint import weights_fingerprint
 from chiasm.tasks.see import Pipeline
 from chiasm.types import Answer, Detection, Object
 
-ANSWER_LIMIT, CAPTION_LIMIT, BOX_LIMIT = 64, 96, 512
+ANSWER_LIMIT, CAPTION_LIMIT, BOX_LIMIT = 64, 96, 2048  # a box takes Qwen some 35 tokens
+_GOES_ON = ("florence-2", "kosmos-2")
+"""Dialects in which only the boxes of the first label are the phrase's: Florence-2 grounds what else the phrase names
+(the shirt of "the man in a red shirt"), and Kosmos-2 goes on to describe the picture."""
 
 
 class Published:
@@ -51,9 +55,22 @@ class Published:
         asked = [i for i, group in enumerate(prompts) if group]
         if not asked:
             return [[] for _ in prompts]
-        features = self._encode(images).select(asked)
-        answers = iter(self.model.generate(features, [prompts[i] for i in asked], limit=limit))
+        features, groups = self._encode(images).select(asked), [prompts[i] for i in asked]
+        try:
+            answers = iter(self.model.generate(features, groups, limit=limit))
+        except PromptError:  # of one prompt, which must not keep the others from being answered
+            singles = [features.select([i]) for i in range(len(groups))]
+            answers = iter(
+                [self._ask_one(single, prompt, limit) for prompt in group]
+                for single, group in zip(singles, groups, strict=True)
+            )
         return [next(answers) if group else [] for group in prompts]
+
+    def _ask_one(self, features: Features, prompt: str, limit: int) -> Answer:
+        try:
+            return self.model.generate(features, [[prompt]], limit=limit)[0][0]
+        except PromptError as error:
+            return Answer("", problem=str(error))
 
     def _encode(self, images: Sequence[Image.Image]) -> Features:
         """E_pre: a connector that reads the prompt has yet to see it. That of the last pictures is kept."""
@@ -80,6 +97,8 @@ class Published:
             items = self._codec(number, image.size).parse(answer.raw, image.size)
         except ParseError as error:
             return Detection((), answer.raw, rule, str(error))
+        if name is not None and self.model.boxes in _GOES_ON:
+            items = [(label, box) for label, box in items if label == items[0][0]]
         objects = tuple(Object(name if name is not None else label or "", box) for label, box in items)
         return Detection(objects, answer.raw, rule)
 
@@ -96,7 +115,7 @@ class Published:
 
 def published_pipeline(name: str) -> Pipeline:
     """The pipeline of a model folder or hub name. Raises what `open_vlm` raises."""
-    model = open_vlm(name)
+    model = open_vlm(name, device="cuda" if torch.cuda.is_available() else "cpu")
     roles = Published(model)
     return Pipeline(
         language=roles,
@@ -109,4 +128,5 @@ def published_pipeline(name: str) -> Pipeline:
             "prompts": dict(model.dialect.prompts),
             "decoding": "greedy",
         },
+        model=model,
     )

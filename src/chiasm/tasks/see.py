@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from PIL import Image
 
 from chiasm.data.images import open_image
 from chiasm.errors import ImageError
 from chiasm.types import Answer, Detection, ImageSource
+
+if TYPE_CHECKING:
+    from chiasm.models.protocol import VisionLanguageModel
 
 
 class SceneClassifier(Protocol):
@@ -87,7 +90,8 @@ class Pipeline:
         pipeline = Pipeline(scene=clip, language=blip2, detector=florence)
         pipeline.process("photo.jpg", question="what is on the table?", ground_objects=["cup"]).to_dict()
 
-    `warn` looks at pictures and returns a notice, or None, for each; `description` goes into run folders.
+    `warn` looks at pictures and returns a notice, or None, for each; `description` goes into run folders. `model` is
+    the one that fills the roles, where it is one whose features can be looked at.
     """
 
     def __init__(
@@ -99,9 +103,10 @@ class Pipeline:
         name: str = "pipeline",
         warn: Callable[[Sequence[Image.Image]], list[str | None]] | None = None,
         description: dict[str, Any] | None = None,
+        model: VisionLanguageModel | None = None,
     ):
         self.scene, self.language, self.detector = scene, language, detector
-        self.name, self.warn, self.description = name, warn, description or {}
+        self.name, self.warn, self.description, self.model = name, warn, description or {}, model
 
     def describe(self) -> dict[str, Any]:
         return {"name": self.name, **self.description}

@@ -177,4 +177,5 @@ def open_pipeline(name: str) -> Pipeline:
         name=folder.name if name != "chiasm-tiny" else name,
         warn=seer.warn,
         description={"weights": weights, "config": json.loads(json.dumps(config)), "decoding": "greedy"},
+        model=model,
     )

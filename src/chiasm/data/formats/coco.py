@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,9 @@ class Coco:
         example = self._examples[index]
         if example.objects is None or self.object_names is None:
             return example
-        present = {thing.name for thing in example.objects}
+        present: dict[str, list[int]] = {}
+        for index, thing in enumerate(example.objects):
+            present.setdefault(thing.name, []).append(index)
         return replace(example, questions=existence_questions(example.id, present, self.object_names))
 
     def fingerprint(self) -> str:
@@ -78,11 +80,14 @@ class Coco:
         return fingerprint(self._annotations, self._photos)
 
 
-def existence_questions(example_id: str, present: Collection[str], names: Iterable[str]) -> tuple[Question, ...]:
+def existence_questions(
+    example_id: str, present: Mapping[str, Sequence[int]], names: Iterable[str]
+) -> tuple[Question, ...]:
     """Six questions "Is there a cup in the image?", yes and no in turn, as in POPE's random split (arXiv:2305.10355).
 
-    The three names asked for that are `present` and the three of `names` that are not are drawn by a hash of photo and
-    name, so they never change. A photo with fewer names on either side gets as many pairs as there are.
+    The three names asked for that are `present` (name -> the objects called so) and the three of `names` that are not
+    are drawn by a hash of photo and name, so they never change. A photo with fewer names on either side gets as many
+    pairs as there are.
     """
 
     def draw(name: str) -> bytes:
@@ -98,6 +103,7 @@ def existence_questions(example_id: str, present: Collection[str], names: Iterab
             kind="existence",
             variant="random",
             choices=("yes", "no"),
+            about=tuple(present.get(name, ())),
         )
         for pair in zip(there, absent, strict=False)
         for name, answer in zip(pair, ("yes", "no"), strict=True)

@@ -56,13 +56,14 @@ _READING = (
 
 
 class Draft(NamedTuple):
-    """A question without its id."""
+    """A question without its id; `about` as in `chiasm.types.Question`."""
 
     kind: str
     text: str
     answer: str
     variant: str = ""
     choices: tuple[str, ...] = ()
+    about: tuple[int, ...] = ()
 
 
 def questions(facts: Facts, rng: Random) -> list[Draft]:
@@ -109,7 +110,7 @@ def _ask_existence(facts: Facts, rng: Random) -> Iterator[Draft]:
         missing = rng.choice(absent_of_kind(facts, variant))
         for name, answer in ((there, "yes"), (missing, "no")):
             text = rng.choice(_EXISTENCE).format(a=with_article(name), many=plural(name))
-            yield Draft("existence", text, answer, variant, _YES_NO)
+            yield Draft("existence", text, answer, variant, _YES_NO, tuple(facts.matching(name)))
 
 
 def _ask_count(facts: Facts, rng: Random) -> Iterator[Draft]:
@@ -129,7 +130,7 @@ def _ask_count(facts: Facts, rng: Random) -> Iterator[Draft]:
 def _ask_color(facts: Facts, rng: Random) -> Iterator[Draft]:
     found = _describable(facts, rng, skipping_color=True)
     for index, phrase in found[:2]:
-        yield Draft("color", rng.choice(_COLOR).format(the=phrase), facts.things[index].color)
+        yield Draft("color", rng.choice(_COLOR).format(the=phrase), facts.things[index].color, about=(index,))
     if found:
         # Where a picture shows a novel pair, the check is about that one too: the habit would say no.
         index, phrase = found[0] if facts.novel else rng.choice(found)
@@ -139,7 +140,8 @@ def _ask_color(facts: Facts, rng: Random) -> Iterator[Draft]:
             wrong = [c for c in COLORS if c != thing.color and (facts.novel or c != HELD_OUT[thing.name])]
             elsewhere = [other.color for other in facts.things if other.color in wrong]
             color, answer = rng.choice(elsewhere if elsewhere and rng.random() < 0.5 else wrong), "no"
-        yield Draft("color", rng.choice(_COLOR_CHECK).format(the=phrase, color=color), answer, "check", _YES_NO)
+        text = rng.choice(_COLOR_CHECK).format(the=phrase, color=color)
+        yield Draft("color", text, answer, "check", _YES_NO, (index,))
 
 
 def _ask_size(facts: Facts, rng: Random) -> Iterator[Draft]:
@@ -148,9 +150,9 @@ def _ask_size(facts: Facts, rng: Random) -> Iterator[Draft]:
         if thing.size in phrase.split() or index not in facts.unhidden:
             continue
         if rng.random() < 0.25:
-            yield Draft("size", _SIZE_CHOICE.format(the=phrase), thing.size, "", tuple(SIZES))
+            yield Draft("size", _SIZE_CHOICE.format(the=phrase), thing.size, "", tuple(SIZES), (index,))
         else:
-            yield Draft("size", rng.choice(_SIZE).format(the=phrase), thing.size)
+            yield Draft("size", rng.choice(_SIZE).format(the=phrase), thing.size, about=(index,))
         return
 
 
@@ -179,7 +181,7 @@ def _ask_spatial(facts: Facts, rng: Random) -> Iterator[Draft]:
         if sides:
             axis, words, templates = rng.choice(sides)
             answer = words[facts.middles[index][axis] > 0.5]
-            yield Draft("spatial", rng.choice(templates).format(the=phrase), answer, "half", words)
+            yield Draft("spatial", rng.choice(templates).format(the=phrase), answer, "half", words, (index,))
             return
 
 
@@ -236,7 +238,7 @@ def _ask_scene(facts: Facts, rng: Random) -> Iterator[Draft]:
 def _ask_reading(facts: Facts, rng: Random) -> Iterator[Draft]:
     for index, phrase in _describable(facts, rng):
         if facts.things[index].word:
-            yield Draft("reading", rng.choice(_READING).format(the=phrase), facts.things[index].word)
+            yield Draft("reading", rng.choice(_READING).format(the=phrase), facts.things[index].word, about=(index,))
 
 
 _KINDS: Sequence[Callable[[Facts, Random], Iterator[Draft]]] = (

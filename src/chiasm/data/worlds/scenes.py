@@ -124,7 +124,8 @@ def _numbered(identity: str, facts: Facts, words: Random) -> tuple[Question, ...
     for draft in questions(facts, words):
         number = numbers[draft.kind] = numbers.get(draft.kind, -1) + 1
         name = f"{identity}/{draft.kind}/{number}"
-        asked.append(Question(name, draft.text, (draft.answer,), draft.kind, draft.variant, draft.choices))
+        answers = (draft.answer,)
+        asked.append(Question(name, draft.text, answers, draft.kind, draft.variant, draft.choices, draft.about))
     return tuple(asked)
 
 

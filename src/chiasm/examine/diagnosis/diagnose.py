@@ -12,12 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from chiasm.examine.diagnosis.asked import Asked, Captures, Said, ask, look, swapped
-from chiasm.examine.diagnosis.decoder_states import decoder_states
+from chiasm.data.images import open_image
+from chiasm.errors import DataError
+from chiasm.examine.diagnosis.answers import Said, ask
+from chiasm.examine.diagnosis.estimate import NO_OBJECT, Readings
+from chiasm.examine.diagnosis.examined import Examined
 from chiasm.examine.diagnosis.folder import ITEMS, SUMMARY, begin, kept, write
-from chiasm.examine.diagnosis.stages import Diagnosis, Readings, diagnose_readings
+from chiasm.examine.diagnosis.lessons import Captures, decoder_states, look, part_of, swapped
+from chiasm.examine.diagnosis.stages import Diagnosis, diagnose_readings
 from chiasm.models.protocol import VisionLanguageModel
+from chiasm.probe.asked import Asked
 from chiasm.probe.question_readout import Ensemble, Lessons, Projection, Recipe, answer_classes, fit_readouts
+from chiasm.score.location import size_class
+from chiasm.types import Example, Question
 
 REFERENCE = "reference"
 Advance = Callable[[int], None]
@@ -35,15 +42,16 @@ class Plan:
                 themselves, each fold from the others
     layer       a decoder layer that is read out as well, None for none; a negative one counts from the last
     reference   an encoder whose features show what can be read of these pictures at all
+    examined    the model's answers to the diagnosed questions, where it has been examined; else it is asked
     """
 
     sites: tuple[str, ...] = ("encoder", "connector")
     lessons: Asked | None = None
     layer: int | None = None
     reference: Captures | None = None
+    examined: Examined | None = None
     folds: int = 4
     batch: int = 16
-    limit: int = 32
     recipe: Recipe = field(default_factory=Recipe)
     seeds: tuple[int, ...] = (0, 1, 2)
 
@@ -72,8 +80,10 @@ def diagnose(
     With a `folder` each step is kept there, and the same call goes on after the last finished one; `identity` says what
     must be equal for that. `known` has hits that need not be found again (a site that a lesion leaves as it was) and
     gets those that are. Questions whose answer the readouts can't give are left out. Raises RunError for a folder of
-    another diagnosis, DataError where there is nothing to learn from.
+    another diagnosis, DataError for a single picture and where there is nothing to learn from.
     """
+    if len(asked.examples) < 2:
+        raise DataError("one picture has no other to be held against; diagnose two at least, better hundreds")
     if folder is not None:
         begin(folder, identity or {})
     said = kept(folder, "answers", lambda: _asked(model, asked, plan, steps), _said_from)
@@ -84,6 +94,8 @@ def diagnose(
             hits[site] = kept(folder, f"hits-{site}", partial(_read, source, site, asked, plan, steps), _hits_from)
     order = [site for site in sources if site != REFERENCE]
     everyone = np.logical_and.reduce([hits[site].learnable for site in hits])
+    if not everyone.any():
+        raise DataError("readouts could learn none of the answers: each is too rare in what they learn from; give more")
     readings = _readings(asked, said, hits, order, everyone)
     found = diagnose_readings(readings)
     if folder is not None:
@@ -93,7 +105,7 @@ def diagnose(
 
 def _asked(model: VisionLanguageModel, asked: Asked, plan: Plan, steps: Steps) -> Said:
     with steps("asking", len(asked.examples)) as advance:
-        return ask(model, asked, plan.batch, plan.limit, advance)
+        return ask(model, asked, plan.batch, plan.examined, advance)
 
 
 def _sources(model: VisionLanguageModel, plan: Plan) -> dict[str, Source]:
@@ -137,8 +149,8 @@ def _read(source: Source, site: str, asked: Asked, plan: Plan, steps: Steps) -> 
         if not held:
             continue
         rest = np.flatnonzero(folds != fold).tolist()
-        ensemble = _trained(_some(tests, rest), classes, plan, f"{site} {fold + 1}/{plan.folds}", steps)
-        part = _some(tests, held)
+        ensemble = _trained(part_of(tests, rest), classes, plan, f"{site} {fold + 1}/{plan.folds}", steps)
+        part = part_of(tests, held)
         for row, own, other in zip(held, ensemble.hits(part), ensemble.hits(swapped(part)), strict=True):
             rows[row] = list(zip(own, other, strict=True))
     flat = np.array([pair for row in rows for pair in row]).reshape(-1, 2)
@@ -162,24 +174,36 @@ def _learnable(tests: Lessons, classes: Sequence[str]) -> np.ndarray:
     return np.array([bool(known & set(accepted)) for group in tests.answers for accepted in group])
 
 
-def _some(lessons: Lessons, rows: list[int]) -> Lessons:
-    return Lessons(
-        lessons.features.select(rows), [lessons.questions[i] for i in rows], [lessons.answers[i] for i in rows]
-    )
-
-
 def _readings(asked: Asked, said: Said, hits: Mapping[str, Hits], order: Sequence[str], chosen: np.ndarray) -> Readings:
     reference = hits.get(REFERENCE)
     return Readings(
-        image=asked.column(lambda i, q: asked.examples[i].id)[chosen],
-        kind=asked.column(lambda i, q: q.kind or "question")[chosen],
+        image=asked.pictures()[chosen],
+        kind=asked.kinds()[chosen],
         right=said.right[chosen],
         blind=said.blind[chosen],
         hit={site: hits[site].own[chosen] for site in order},
         absent={site: hits[site].other[chosen] for site in order},
         sites=tuple(order),
         reference=None if reference is None else np.stack([reference.own, reference.other], axis=1)[chosen],
+        size=_sizes(asked, chosen),
     )
+
+
+def _sizes(asked: Asked, chosen: np.ndarray) -> np.ndarray | None:
+    """The size of the object that each chosen question is about, of the largest where any of several will do."""
+    sides: dict[str, tuple[int, int]] = {}
+
+    def size(example: Example, question: Question) -> str:
+        boxes = [example.objects[i].box for i in question.about] if example.objects else []
+        placed = [box for box in boxes if box is not None]
+        if not placed:
+            return NO_OBJECT
+        if example.id not in sides:
+            sides[example.id] = open_image(example.image, name=example.id).size
+        return size_class(max(placed, key=lambda box: box.area), sides[example.id])
+
+    found = asked.column(size)[chosen]
+    return found if (found != NO_OBJECT).any() else None
 
 
 def _said_from(columns: Mapping[str, Any]) -> Said:
@@ -191,8 +215,8 @@ def _hits_from(columns: Mapping[str, Any]) -> Hits:
 
 
 def _finish(folder: Path, asked: Asked, said: Said, readings: Readings, found: Diagnosis, chosen: np.ndarray) -> None:
-    ids = asked.column(lambda i, q: q.id)[chosen]
-    texts = asked.column(lambda i, q: q.text)[chosen]
+    ids = asked.column(lambda example, question: question.id)[chosen]
+    texts = asked.column(lambda example, question: question.text)[chosen]
     truths = [accepted for group in asked.accepted for accepted in group]
     lines = []
     for row, at in enumerate(np.flatnonzero(chosen).tolist()):
@@ -203,6 +227,8 @@ def _finish(folder: Path, asked: Asked, said: Said, readings: Readings, found: D
             "hits": {site: round(float(readings.hit[site][row]), 3) for site in readings.sites},
             "logprob": round(float(said.logprob[at]), 4), "logprob_blind": round(float(said.logprob_blind[at]), 4),
         }  # fmt: skip
+        if readings.size is not None:
+            line["object_size"] = readings.size[row]
         if not readings.right[row]:
             line["verdict"] = found.verdict[row]
             line["probability"] = [round(float(p), 3) for p in found.probability[row]]
@@ -210,6 +236,6 @@ def _finish(folder: Path, asked: Asked, said: Said, readings: Readings, found: D
     write(folder / ITEMS, "\n".join(lines) + "\n")
     summary = {
         "questions": len(chosen), "left_out": int((~chosen).sum()), "sites": list(readings.sites),
-        "kinds": [asdict(kind) for kind in found.kinds],
+        "kinds": [asdict(kind) for kind in found.kinds], "sizes": [asdict(size) for size in found.sizes],
     }  # fmt: skip
     write(folder / SUMMARY, json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
