@@ -37,7 +37,7 @@ examples: .venv/test
 	$(BIN)/python .ci/examples.py
 
 bench: .venv/test
-	for name in decode shared_prefix train_step linear attention world score probe adapter report; do $(BIN)/python bench/$$name.py || exit 1; done
+	for name in decode shared_prefix train_step linear attention world score probe extraction adapter report; do $(BIN)/python bench/$$name.py || exit 1; done
 
 clean:
 	rm -rf .venv runs

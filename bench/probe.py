@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from extraction import extraction_row
 from measure import Row, beside, compare, interleaved, options, publish
 
 from chiasm.probe.neighbours import Neighbours, nearest_neighbours
@@ -126,7 +125,6 @@ def main() -> None:
         spectrum_row(576, 4096, chosen.repeats, aim=4),
         spectrum_row(144, 3584, chosen.repeats),
         memory_row(50_000, 256),
-        extraction_row(64, chosen.repeats),
     ]
     publish("probe", "Probes", "Random features with a power-law spectrum, fp32.", rows, chosen.json)
 

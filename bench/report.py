@@ -8,7 +8,18 @@ from pathlib import Path
 from measure import HEADINGS, RESULTS, Row
 
 PAGE = Path(__file__).parents[1] / "docs" / "bench.md"
-ORDER = ("decode", "shared_prefix", "train_step", "linear", "attention", "world", "score", "probe", "adapter")
+ORDER = (
+    "decode",
+    "shared_prefix",
+    "train_step",
+    "linear",
+    "attention",
+    "world",
+    "score",
+    "probe",
+    "extraction",
+    "adapter",
+)
 OPENING = """# Benchmarks
 
 Written by `make bench`, which runs the scripts of `bench/` one after the other; don't edit.

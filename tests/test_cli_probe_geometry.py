@@ -15,7 +15,7 @@ from chiasm.data.open import open_dataset
 from chiasm.errors import ConfigError, DataError
 from chiasm.models.open import open_model
 from chiasm.probe.galleries import neighbour_gallery
-from chiasm.probe.geometry import Geometry, compare_spaces
+from chiasm.probe.geometry import Comparer, Geometry, compare_spaces
 from chiasm.probe.measurement_file import read_measurements
 from chiasm.probe.overlap_curve import overlap_curve
 from chiasm.probe.space import Space
@@ -180,10 +180,10 @@ def test_equal_pictures_are_one_cluster(store: FeatureStore) -> None:
 
 
 def test_the_curve_agrees_with_the_measurement_at_every_k(store: FeatureStore) -> None:
-    how = Geometry((3, 8))
+    comparer = Comparer(Geometry((3, 8)), clusters_of(store, "picture"))
     (pair,) = site_pairs(store, ["encoder", "connector"])
-    found, (curve,) = measure_geometry([pair], [how], clusters_of(store, "picture"))
-    for k in how.ks:
+    found, (curve,) = measure_geometry([pair], [comparer])
+    for k in comparer.how.ks:
         (knor,) = [m for m in found if m.name == f"knor@{k}"]
         assert curve["overlap"]["value"][k - 1] == pytest.approx(knor.value)
         assert knor.ceiling is not None
@@ -198,7 +198,7 @@ def test_of_unrelated_spaces_the_whole_curve_lies_in_the_band_of_its_null() -> N
     generator = np.random.default_rng(0)
     ids = [str(i) for i in range(200)]
     spaces = [Space(name, ids, generator.standard_normal((200, 16))) for name in "ab"]
-    curve = overlap_curve(*spaces, Geometry((40,)))
+    curve = overlap_curve(Comparer(Geometry((40,))), *spaces)
     overlap, null = np.array(curve["overlap"]["value"]), curve["null"]
     inside = (overlap >= null["low"]) & (overlap <= null["high"])
     assert inside.mean() > 0.9
@@ -211,7 +211,7 @@ def test_the_gallery_shows_who_lost_neighbours_first_and_marks_those_that_stayed
     moved = line.copy()
     moved[0] = 102.5
     ids = [f"p{i}" for i in range(12)]
-    gallery = neighbour_gallery(Space("a", ids, line), Space("b", ids, moved), Geometry((4,), scaling="raw"))
+    gallery = neighbour_gallery(Comparer(Geometry((4,), scaling="raw")), Space("a", ids, line), Space("b", ids, moved))
     assert gallery.queries[0] == 0
     assert gallery.kept[0] == 0
     shown = gallery.shown(ids, {i: f"{i}.jpg" for i in range(12)})

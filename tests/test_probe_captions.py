@@ -30,6 +30,7 @@ from chiasm.probe.feature_captions import (
     round_trip,
     some_pictures,
 )
+from chiasm.probe.lesions import Lesioned
 from chiasm.probe.perturb import noised, tokens_removed
 from chiasm.probe.result import Measurement
 from chiasm.probe.study_captions import study_damages
@@ -176,14 +177,50 @@ def test_signals_of_a_user_s_model_are_compared_with_the_intact_ones() -> None:
     assert found["kept.bertscore"].value == pytest.approx(0.9)
 
 
+def test_fewer_tokens_have_captions_and_no_distortion() -> None:
+    model = tiny.vlm()
+    cases = {"fewer": tokens_removed(0.5)}
+    written = caption_from_features(model, captured(model), np.arange(6), cases, prompt="describe", limit=4)
+    assert written.cases["fewer"].distortion == {}
+    found = {m.name: m for m in caption_change(written)}
+    assert found["kept.unchanged fewer"].value is not None
+    assert not any("distortion" in name or "rank_correlation" in name for name in found)
+
+
+def test_a_case_that_the_model_refuses_has_a_reason() -> None:
+    class Fixed(Lesioned):
+        def _given(self, features: Features | None) -> Features | None:
+            if features is not None and any(rows == 1 for rows, _ in features.grids):
+                raise ConfigError("it has fixed places")
+            return features
+
+    model = tiny.vlm()
+    cases = {"fewer": tokens_removed(0.5), "noise@1": noised(1.0)}
+    written = caption_from_features(Fixed(model), captured(model), np.arange(6), cases, prompt="describe", limit=4)
+    assert set(written.cases) == {PUT_BACK, ANOTHER, MEAN, "noise@1"}
+    (refused,) = [m for m in caption_change(written) if m.name.endswith("fewer")]
+    assert refused.value is None
+    assert refused.flags == ("this model can't be given that: it has fixed places",)
+
+
+def test_noise_can_be_the_control_of_a_damage() -> None:
+    model = tiny.vlm()
+    cases = {"noise@2": noised(2.0), "noise@2 as noise": noised(2.0)}
+    written = caption_from_features(model, captured(model), np.arange(6), cases, prompt="describe", limit=4)
+    found = {m.name: m for m in caption_change(written, controls={"noise@2": "noise@2 as noise"})}
+    kl = found["forced.kl noise@2"]
+    assert kl.control is not None
+    assert kl.control.value == kl.value
+    assert kl.control.method == "noise of the same norm"
+    assert not any("as noise" in name for name in found)
+
+
 def test_bad_input_is_refused() -> None:
     model = tiny.vlm()
     with pytest.raises(ConfigError, match="not taught to write captions"):
         caption_from_features(model, captured(model), np.arange(6), {})
     with pytest.raises(DataError, match="at least two"):
         caption_from_features(model, some_pictures(captured(model), [0]), np.arange(1), {}, prompt="x")
-    with pytest.raises(DataError, match="as many tokens as before"):
-        caption_from_features(model, captured(model), np.arange(6), {"fewer": tokens_removed(0.5)}, prompt="x")
 
 
 def test_the_study_s_ranks_are_shares_of_the_smaller_side() -> None:

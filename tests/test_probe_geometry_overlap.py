@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from chiasm.errors import DataError
 from chiasm.probe.nulls import group_preserving_overlaps, mean_displacement, permutation_moments, shifted_overlaps
-from chiasm.probe.overlap import displacement_by_group, knor, matches, rank_biased_overlap, shared_by_group
+from chiasm.probe.overlap import knor, matches, overlap, overlaps_of_subsets, rank_biased_overlap
 
 
 def random_lists(n: int, k: int, seed: int) -> np.ndarray:
@@ -35,9 +35,8 @@ def test_one_item_worked_by_hand() -> None:
     # Lists 1 2 3 4 and 2 1 5 3: nothing shared at k = 1, {1, 2} at 2 and 3, {1, 2, 3} at 4.
     # Displacements at k = 4: item 1 by 1, item 2 by 1, item 3 by 1, item 4 absent: 4.
     found = matches(np.array([[1, 2, 3, 4]]), np.array([[2, 1, 5, 3]]))
-    group = np.array([0])
-    assert shared_by_group(found, group).tolist() == [[0, 2, 2, 3]]
-    assert displacement_by_group(found, group).tolist() == [[1, 2, 2 + 3, 3 + 4]]
+    assert overlap(found).shared.tolist() == [0, 2, 2, 3]
+    assert overlap(found).moved.tolist() == [1, 2, 2 + 3, 3 + 4]
     assert knor(found) == pytest.approx([0, 1, 2 / 3, 3 / 4])
     # p = 0.5: 0.5 (0 + 0.5 * 1 + 0.25 * 2/3 + 0.125 * 3/4) + 0.5^4 * 3/4.
     assert rank_biased_overlap(knor(found), 0.5) == pytest.approx(0.5 * (0.5 + 1 / 6 + 0.09375) + 0.046875)
@@ -55,16 +54,35 @@ def test_equal_to_loops(n: int, data: st.DataObject) -> None:
         for size in range(1, k + 1):
             here, there = a[:size], b[:size]
             moved[size - 1] += sum(abs(r - there.index(x)) if x in there else size for r, x in enumerate(here))
-    np.testing.assert_allclose(displacement_by_group(found, np.zeros(n, dtype=int))[0], moved)
-    group = np.arange(n) % 3
-    np.testing.assert_allclose(shared_by_group(found, group).sum(0), knor(found) * n * np.arange(1, k + 1))
+    np.testing.assert_allclose(overlap(found).moved, moved)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(3, 30), st.data())
+def test_subsets_are_those_of_lists_without_the_others(n: int, data: st.DataObject) -> None:
+    length = data.draw(st.integers(1, n - 1))
+    k = data.draw(st.integers(1, length))
+    first, second = (random_lists(n, length, data.draw(st.integers(0, 2**31))) for _ in range(2))
+    kept = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
+    found = overlaps_of_subsets(first, second, kept[None], k)[0]
+    items, shared, moved = np.zeros((3, k))
+    for i in np.flatnonzero(kept):
+        a, b = ([j for j in lists[i].tolist() if kept[j]] for lists in (first, second))
+        for size in range(1, min(len(a), len(b), k) + 1):
+            items[size - 1] += 1
+            here, there = a[:size], b[:size]
+            shared[size - 1] += len(set(here) & set(there))
+            moved[size - 1] += sum(abs(r - there.index(x)) if x in there else size for r, x in enumerate(here))
+    assert [found.items.tolist(), found.shared.tolist(), found.moved.tolist()] == [
+        items.tolist(), shared.tolist(), moved.tolist()
+    ]  # fmt: skip
 
 
 def test_a_list_agrees_with_itself() -> None:
     lists = random_lists(30, 8, 0)
     assert knor(matches(lists, lists)).tolist() == [1.0] * 8
     assert rank_biased_overlap(np.ones(8)) == pytest.approx(1)
-    assert not displacement_by_group(matches(lists, lists), np.zeros(30, dtype=int)).any()
+    assert not overlap(matches(lists, lists)).moved.any()
 
 
 def test_lists_of_other_lengths() -> None:
@@ -91,9 +109,8 @@ def test_moments_are_those_of_all_permutations(hub: bool) -> None:
 @pytest.mark.parametrize("k", [1, 2, 4])
 def test_mean_displacement_is_that_of_all_permutations(k: int) -> None:
     first, second = random_lists(5, k, 1), random_lists(5, k, 2)
-    group = np.zeros(5, dtype=np.int64)
     moved = [
-        displacement_by_group(matches(first, relabelled(second, np.array(order))), group)[0, -1] / (5 * k)
+        overlap(matches(first, relabelled(second, np.array(order)))).displacement[-1]
         for order in itertools.permutations(range(5))
     ]
     assert mean_displacement(5, k) == pytest.approx(np.mean(moved))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist, pdist
 
-from chiasm.probe.procrustes import procrustes, procrustes_similarity
+from chiasm.probe.procrustes import Principal, principal_components, procrustes, procrustes_null, procrustes_similarity
 from chiasm.probe.result import Measurement
 from chiasm.probe.similarity import debiased_cka, distance_measures, pair_sums
 from chiasm.probe.space import Points, Space
@@ -133,13 +133,27 @@ def test_procrustes_worked_by_hand() -> None:
     assert procrustes_similarity(turned, turned[:, :1]) == pytest.approx(1 / np.sqrt(2))
 
 
+def components(vectors: np.ndarray) -> Principal:
+    return principal_components(points(vectors))
+
+
+@pytest.mark.parametrize(("n", "width"), [(60, 20), (20, 60)])
+def test_principal_components_are_those_of_the_svd(n: int, width: int) -> None:
+    x = np.random.default_rng(8).standard_normal((n, width)) * np.arange(1, width + 1) + 5
+    left, singular, _ = np.linalg.svd(x - x.mean(axis=0), full_matrices=False)
+    count = min(n - 1, width)
+    found = components(x)
+    np.testing.assert_allclose(abs(found.coordinates), abs(left * singular)[:, :count], atol=1e-8 * singular[0])
+    np.testing.assert_allclose(found.shares, (np.cumsum(singular**2) / (singular**2).sum())[:count])
+
+
 def test_procrustes_of_unrelated_spaces_lies_in_its_null() -> None:
     x, y = np.random.default_rng(6).standard_normal((2, 200, 30))
-    unrelated = procrustes(points(x), points(y), alone(200))
-    assert unrelated.null.low - 0.01 < unrelated.value < unrelated.null.high + 0.01
-    assert unrelated.null.value > 0.2, "a rotation always fits something"
-    same = procrustes(
-        points(x), points(x @ np.linalg.qr(np.random.default_rng(7).standard_normal((30, 30)))[0]), alone(200)
-    )
+    unrelated = procrustes(components(x), components(y), alone(200))
+    null = procrustes_null(components(x), components(y))
+    assert null.low - 0.01 < unrelated.value < null.high + 0.01
+    assert null.value > 0.2, "a rotation always fits something"
+    turned = x @ np.linalg.qr(np.random.default_rng(7).standard_normal((30, 30)))[0]
+    same = procrustes(components(x), components(turned), alone(200))
     assert same.value == pytest.approx(1)
     assert same.settings["components"] == 30

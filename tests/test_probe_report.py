@@ -211,17 +211,26 @@ def test_maps_are_written_with_their_pictures(tmp_path: Path) -> None:
 STAGES = ("encoder", "connector", "language model", "can't tell")
 
 
-def diagnosis(folder: Path, dataset: str = "f", shares: Sequence[float] = (0.5, 0.3, 0.2, 0.0)) -> Path:
+def diagnosis(
+    folder: Path,
+    dataset: str = "f",
+    shares: Sequence[float] = (0.5, 0.3, 0.2, 0.0),
+    weights: str | None = None,
+) -> Path:
     """A finished diagnosis of ten questions, four answered wrongly, one for each verdict."""
     folder.mkdir(parents=True)
-    manifest = {"kind": "diagnosis", "model": "tiny", "pictures": "scenes:test", "dataset": dataset}
+    manifest = {
+        "kind": "diagnosis", "model": "tiny", "weights": weights, "pictures": "scenes:test", "dataset": dataset,
+    }  # fmt: skip
     (folder / "manifest.json").write_text(json.dumps(manifest))
     found = {stage: {"value": s, "ci_low": max(0, s - 0.1), "ci_high": s + 0.1}
              for stage, s in zip(STAGES, shares, strict=True)}  # fmt: skip
     about = {"asked": 10, "wrong": 4, "accuracy": 0.6, "blind_accuracy": 0.3, "present": {}, "reason": ""}
-    right = {"kind": "size", **about, "wrong": 0, "shares": found}
-    kinds = [{"kind": "color", **about, "shares": found}, right, {"kind": None, **about, "shares": found}]
-    summary = {"questions": 10, "left_out": 0, "sites": ["encoder", "connector"], "kinds": kinds}
+    right = {"name": "size", **about, "wrong": 0, "shares": found}
+    kinds = [{"name": "color", **about, "shares": found}, right, {"name": None, **about, "shares": found}]
+    sizes = [{"name": "small", **about, "shares": found}, {"name": "no single object", **about, "shares": found}]
+    sites = ["encoder", "connector"]
+    summary = {"questions": 10, "left_out": 0, "sites": sites, "kinds": kinds, "sizes": sizes}
     (folder / "diagnosis.json").write_text(json.dumps(summary))
     items = []
     for number in range(10):
@@ -241,9 +250,11 @@ def test_a_diagnosis_has_a_bar_for_each_kind_with_wrong_answers(tmp_path: Path) 
     chart = stages_chart("d", found)
     assert chart is not None
     words = re.findall(r"<text[^>]*>([^<]+)</text>", chart.svg)
-    assert words.count("50 (40–60)") == 2
-    assert "color (4)" in words
-    assert "all (4)" in words
+    assert words.count("50 (40–60)") == 4
+    assert [word for word in words if word.endswith("(4)")] == [
+        "color (4)", "small object (4)", "no single object (4)", "all (4)",
+    ]  # fmt: skip
+    assert "small where the root of its box's share of the picture is below 15 %" in chart.caption
     assert not any(word.startswith("size") for word in words)
     assert sentence(found) == (
         "Of 4 wrong answers to 10 questions, the largest part was lost in the encoder: 50 % (95 % interval 40–60)."
@@ -290,9 +301,11 @@ def test_the_report_of_a_run_shows_its_diagnosis_and_refuses_another(tmp_path: P
     examine(DoesEverythingWrong(dataset), dataset, run, progress=False)
     plain = write_report([run], tmp_path / "plain.html").read_text()
     assert "Where wrong answers arise" not in plain
-    given = diagnosis(tmp_path / "given", dataset.fingerprint())
+    weights = DoesEverythingWrong(dataset).describe()["weights"]
+    given = diagnosis(tmp_path / "given", dataset.fingerprint(), weights=weights)
     assert "50 (40–60)" in write_report([run], tmp_path / "a.html", diagnosis=given).read_text()
-    diagnosis(run / "diagnosis", dataset.fingerprint())
+    diagnosis(run / "diagnosis", dataset.fingerprint(), weights=weights)
     assert "50 (40–60)" in write_report([run], tmp_path / "b.html").read_text()
-    with pytest.raises(RunError, match="other pictures"):
-        write_report([run], tmp_path / "c.html", diagnosis=diagnosis(tmp_path / "other", "g"))
+    for other in (diagnosis(tmp_path / "g", "g"), diagnosis(tmp_path / "w", dataset.fingerprint(), weights="w")):
+        with pytest.raises(RunError, match="another model or of other pictures"):
+            write_report([run], tmp_path / "c.html", diagnosis=other)

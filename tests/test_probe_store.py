@@ -27,7 +27,7 @@ from tiny_sees import PatchMeans, contents, side, write_pictures
 from chiasm.data.images import open_image
 from chiasm.errors import ConfigError, DataError, RunError
 from chiasm.models.features import Features
-from chiasm.probe.comoments import Comoments
+from chiasm.probe.comoments import Centred, Comoments
 from chiasm.probe.extract import Extraction
 from chiasm.probe.pictures import open_pictures
 from chiasm.probe.spectrum import token_energies
@@ -212,7 +212,7 @@ def test_comoments_of_parts_are_those_of_the_whole(lengths: list[int], seed: int
     total = Comoments.none(3, 2)
     rows = [torch.from_numpy(array).split(lengths) for array in (first, second)]
     for parts in zip(*rows, strict=True):
-        total.add(Comoments.of(*parts))
+        total.add(Comoments.of(*map(Centred.of, parts)))
     assert total.count == sum(lengths)
     if total.count < 2:
         with pytest.raises(DataError, match="no covariance"):

@@ -1,14 +1,38 @@
-"""What the probe commands print: measurements with their yardsticks, as a table or as JSON."""
+"""What the probe commands keep and print: measurements with their yardsticks, as a table or as JSON."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import typer
 
 if TYPE_CHECKING:
     from chiasm.probe.result import Measurement
+    from chiasm.types import Dataset
+
+
+def report_measurements(
+    path: Path,
+    found: Sequence[Measurement],
+    model: str,
+    dataset: Dataset,
+    pictures: int,
+    as_json: bool,
+    shown: Sequence[Measurement] | None = None,
+) -> None:
+    """Keep all measurements in a file and print them, or the table of those to be `shown`."""
+    from chiasm.probe.measurement_file import write_measurements
+
+    made_of = {"model": model, "dataset": dataset.name, "fingerprint": dataset.fingerprint(), "pictures": pictures}
+    write_measurements(path, found, made_of)
+    title = f"{model}, {pictures} pictures of {dataset.name}"
+    print_measurements(found if as_json or shown is None else shown, title, as_json)
+    if not as_json:
+        typer.echo(f"all {len(found)} measurements: {path}")
 
 
 def print_measurements(measurements: Sequence[Measurement], title: str, as_json: bool = False) -> None:

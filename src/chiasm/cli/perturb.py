@@ -29,10 +29,9 @@ def perturb(
 def shuffle_options(
     questions: Annotated[Path, typer.Argument(help="SEED-Bench's questions or ScienceQA's problems.json.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The questions with shuffled options.")],
-    orders: Annotated[Path, typer.Option(help="The orders, for `chiasm score robustness --orders NAME=FILE`.")],
 ) -> None:
-    """Put the options of multiple-choice questions in another order."""
+    """Put the options of multiple-choice questions in another order; MMBench's circular file has done so already."""
     with errors_to_exit():
         from chiasm.score.robustness.shuffle_files import shuffle_options_file
 
-        typer.echo(f"shuffled: {shuffle_options_file(questions, out, orders)} questions in {out}")
+        typer.echo(f"shuffled: {shuffle_options_file(questions, out)} questions in {out}")

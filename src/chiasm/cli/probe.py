@@ -12,8 +12,11 @@ from chiasm.cli.probe_geometry import geometry, spectrum
 from chiasm.cli.probe_recover import perturb, readout, recover
 from chiasm.cli.probe_report import report
 from chiasm.cli.probe_use import captions, patch, replace, use
+from chiasm.cli.quick_help import QUICK_HELP
 
-probe_app = typer.Typer(help="Measure what each stage of a model keeps of a picture.", no_args_is_help=True)
+probe_app = typer.Typer(
+    help="Measure what each stage of a model keeps of a picture.", no_args_is_help=True, context_settings=QUICK_HELP
+)
 probe_app.command()(geometry)
 probe_app.command()(spectrum)
 probe_app.command()(report)

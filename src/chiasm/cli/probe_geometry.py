@@ -55,15 +55,16 @@ def geometry(
     with errors_to_exit():
         from chiasm.errors import ConfigError
         from chiasm.probe import store_geometry
-        from chiasm.probe.geometry import Geometry
+        from chiasm.probe.geometry import Comparer, Geometry
         from chiasm.probe.shown_file import PICTURES, write_shown
 
         ks, scalings = _numbers(k), SCALINGS if scaling == "all" else (scaling,)
-        hows = [Geometry(ks, metric, one) for one in scalings]  # type: ignore[arg-type]
         features, reference = _stores(store, second, sites, limit, out)
         chosen, labels = _sites(sites, features), store_geometry.clusters_of(features, clusters)
         if len(chosen) < 2 and reference is None:
             raise ConfigError(f"{chosen[0]} alone can't be compared; name another site, or a second store")
+        hows = [Geometry(ks, metric, one) for one in scalings]  # type: ignore[arg-type]
+        comparers = [Comparer(how, labels) for how in hows]
         untrained = None
         if control and not preset and "connector" in chosen[1:]:
             untrained = _untrained(features, pooling)
@@ -72,11 +73,11 @@ def geometry(
             measurements = store_geometry.measure_as_study(pairs)
         else:
             with progress("comparing"):
-                measurements, curves = store_geometry.measure_geometry(pairs, hows, labels)
+                measurements, curves = store_geometry.measure_geometry(pairs, comparers)
                 if out:
                     write_shown(out, "overlap curves", curves)
                     with _unless_pictures_are_gone():
-                        neighbours = store_geometry.galleries(features, pairs, hows[-1], out / PICTURES)
+                        neighbours = store_geometry.galleries(features, pairs, comparers[-1], out / PICTURES)
                         write_shown(out, "neighbours", neighbours)
         about = {"metric": metric, "scaling": scaling, "pooling": pooling, "preset": preset or ""}
         about |= {"reference": reference.manifest["model"]} if reference else {}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from chiasm.cli.measurements import print_measurements
+from chiasm.cli.measurements import report_measurements
 from chiasm.cli.output import errors_to_exit
 from chiasm.cli.progress import progress
 
@@ -94,7 +94,7 @@ def recover(
             test = [captured.ids[i] for i in found.test]
             for name, features in found.reconstructed.items():
                 write_features(out / f"reconstructed-{name}.safetensors", features, test)
-        _report(out / "recover.json", measurements, model, data, captured, as_json)
+        report_measurements(out / "recover.json", measurements, model, data, len(captured.examples), as_json)
 
 
 def perturb(
@@ -103,7 +103,7 @@ def perturb(
     out: Out,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="The first N pictures.")] = 48,
     questions: Annotated[int, typer.Option(min=0, help="The first N questions of each picture.")] = 4,
-    captions: Annotated[bool, typer.Option(help="Captions too, forced and written anew.")] = True,
+    captions: Annotated[bool, typer.Option(help="Captions too, as `chiasm probe captions` compares them.")] = True,
     by: By = "picture",
     batch: Batch = 16,
     seed: Seed = 0,
@@ -112,16 +112,40 @@ def perturb(
     """What it does to answers and captions to mask, remove, flatten, rotate or blur E_post with noise."""
     with errors_to_exit():
         from chiasm.data.open import open_dataset
+        from chiasm.errors import DataError
         from chiasm.models.open import open_model
-        from chiasm.probe.perturb_effects import perturbation_effects
+        from chiasm.probe.caption_change import caption_change
+        from chiasm.probe.clusters import numbered
+        from chiasm.probe.feature_captions import YARDSTICKS, caption_from_features
+        from chiasm.probe.perturb_effects import (
+            AS_NOISE,
+            mean_token,
+            perturbation_effects,
+            standard_damages,
+            with_noise,
+        )
 
         data, opened = open_dataset(dataset), open_model(model)
+        captions = captions and "caption" in opened.dialect.prompts
         captured = _look(opened, data, ["connector"], limit, batch, by)
-        with progress("damaging", len(captured.examples)) as advance:
-            found = perturbation_effects(
-                opened, captured, questions=questions, captions=captions, batch=batch, seed=seed, advance=advance
+        damages = standard_damages(mean_token(captured.features["connector"]), seed)
+        pictures = len(captured.examples)
+        found: list[Measurement] = []
+        if questions and any(q.answers for example in captured.examples for q in example.questions):
+            with progress("answering", pictures) as advance:
+                found += perturbation_effects(
+                    opened, captured, damages, questions=questions, batch=batch, seed=seed, advance=advance
+                )
+        if captions:
+            cases, cluster = with_noise(damages, seed), numbered(captured.clusters, pictures)
+            with progress("captioning", -(-pictures // batch) * (len(cases) + len(YARDSTICKS))) as advance:
+                written = caption_from_features(opened, captured, cluster, cases, batch=batch, advance=advance)
+            found += caption_change(written, controls={one.name: one.name + AS_NOISE for one in damages}, seed=seed)
+        if not found:
+            raise DataError(
+                f"{data.name} has no question with an answer, and no captions are written: nothing to measure"
             )
-        _report(out / "perturb.json", found, model, data, captured, as_json)
+        report_measurements(out / "perturb.json", found, model, data, len(captured.examples), as_json)
 
 
 def readout(
@@ -162,7 +186,7 @@ def readout(
                 advance=advance,
             )
         groups = [measurement for measurement in found if measurement.settings["fact"] == ""]
-        _report(out / "readout.json", found, model, data, captured, as_json, shown=groups)
+        report_measurements(out / "readout.json", found, model, data, len(captured.examples), as_json, shown=groups)
 
 
 def _look(
@@ -186,24 +210,3 @@ def _untrained(model: VisionLanguageModel, captured: Captured, batch: int, seed:
     except ConfigError as error:
         typer.secho(f"no control: {error}", fg="yellow", err=True)
         return None
-
-
-def _report(
-    path: Path,
-    measurements: Sequence[Measurement],
-    model: str,
-    dataset: Dataset,
-    captured: Captured,
-    as_json: bool,
-    shown: Sequence[Measurement] | None = None,
-) -> None:
-    """Keep all measurements and print them, or the table of those to be `shown`."""
-    from chiasm.probe.measurement_file import write_measurements
-
-    pictures = len(captured.examples)
-    made_of = {"model": model, "dataset": dataset.name, "fingerprint": dataset.fingerprint(), "pictures": pictures}
-    write_measurements(path, measurements, made_of)
-    title = f"{model}, {pictures} pictures of {dataset.name}"
-    print_measurements(measurements if as_json or shown is None else shown, title, as_json)
-    if not as_json:
-        typer.echo(f"all {len(measurements)} measurements: {path}")

@@ -9,18 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from chiasm.cli.measurements import print_measurements
+from chiasm.cli.measurements import report_measurements
 from chiasm.cli.output import errors_to_exit
 from chiasm.cli.progress import progress
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from chiasm.models.protocol import VisionLanguageModel
     from chiasm.probe.captured import Captured
     from chiasm.probe.perturb import Perturb
     from chiasm.probe.result import Measurement
-    from chiasm.types import Dataset
 
 Model = Annotated[str, typer.Argument(help="chiasm-tiny, a model folder, or a name of the Hugging Face hub.")]
 Questions = Annotated[str, typer.Argument(help='Pictures with questions: "scenes:test", "daquar:FOLDER".')]
@@ -43,8 +40,8 @@ def use(
     """How much likelier the right answers are with the picture than with another, or with a mean of pictures."""
     with errors_to_exit():
         from chiasm.data.open import open_dataset
-        from chiasm.examine.diagnosis.asked import Asked
         from chiasm.models.open import open_model
+        from chiasm.probe.asked import Asked
         from chiasm.probe.use import answer_logprobs
         from chiasm.probe.use import use as measure
 
@@ -54,7 +51,7 @@ def use(
             logprobs = answer_logprobs(opened, asked, batch=batch, advance=advance)
         found = measure(logprobs, seed)
         main = [one for one in found if "kind" not in one.settings or one.name.startswith("use.")]
-        _report(out / "use.json", found, model, data, len(asked.examples), as_json, main)
+        report_measurements(out / "use.json", found, model, data, len(asked.examples), as_json, main)
 
 
 def patch(
@@ -72,8 +69,8 @@ def patch(
     """Through which tokens, at which decoder layer, what the picture says of the answer passes."""
     with errors_to_exit():
         from chiasm.data.open import open_dataset
-        from chiasm.examine.diagnosis.asked import Asked
         from chiasm.models.open import open_model
+        from chiasm.probe.asked import Asked
         from chiasm.probe.patching import carried, patched_logprobs
 
         data = open_dataset(dataset)
@@ -81,7 +78,7 @@ def patch(
         chosen = _layers(layers, opened.decoder_layers)
         with progress("patching", len(asked.examples)) as advance:
             logprobs = patched_logprobs(opened, asked, chosen, batch=batch, advance=advance)
-        _report(out / "patch.json", carried(logprobs, seed), model, data, len(asked.examples), as_json)
+        report_measurements(out / "patch.json", carried(logprobs, seed), model, data, len(asked.examples), as_json)
 
 
 def captions(
@@ -93,7 +90,7 @@ def captions(
     ] = 160,
     reconstruct: Annotated[
         str | None,
-        typer.Option(help='"ridge" if nothing is said, "mlp", "sequence", or "none" to caption all pictures.'),
+        typer.Option(help="RIDGE, MLP, SEQUENCE, or none, to caption all pictures. Ridge; sequence after a resampler."),
     ] = None,
     damage: Annotated[
         list[str] | None,
@@ -122,7 +119,13 @@ def captions(
         from chiasm.probe.caption_change import caption_change
         from chiasm.probe.captured import capture_dataset
         from chiasm.probe.clusters import numbered
-        from chiasm.probe.feature_captions import INTACT, LIMIT, caption_from_features, write_captions
+        from chiasm.probe.feature_captions import (
+            INTACT,
+            LIMIT,
+            YARDSTICKS,
+            caption_from_features,
+            write_captions,
+        )
 
         if preset:
             prompt, tokens = prompt or study.PROMPT, tokens or study.LIMIT
@@ -130,11 +133,11 @@ def captions(
         data, opened = open_dataset(dataset), open_model(model)
         with progress("looking", min(limit, len(data))) as advance:
             captured = capture_dataset(opened, data, ["encoder", "connector"], limit, batch=batch, advance=advance)
-        captured, cases, found = _reconstructed(opened, captured, reconstruct or "ridge", batch, seed)
+        captured, cases, found = _reconstructed(opened, captured, reconstruct, batch, seed)
         damages = study.study_damages(captured.features["connector"], seed) if preset and not damage else None
         cases |= {one.name: one.perturb for one in damages} if damages else _damages(captured, damage, seed)
         pictures = len(captured.examples)
-        with progress("captioning", -(-pictures // batch) * (len(cases) + 3)) as advance:
+        with progress("captioning", -(-pictures // batch) * (len(cases) + len(YARDSTICKS))) as advance:
             cluster = numbered(captured.clusters, pictures)
             written = caption_from_features(
                 opened, captured, cluster, cases, prompt=prompt, limit=tokens or LIMIT, batch=batch, advance=advance
@@ -147,8 +150,8 @@ def captions(
             name: {signal: of[name] for signal, of in (("clipscore", by_clip), ("bertscore", by_bert)) if name in of}
             for name in texts
         }
-        found += caption_change(written, signals, seed)
-        _report(out / "captions.json", found, model, data, pictures, as_json)
+        found += caption_change(written, signals, seed=seed)
+        report_measurements(out / "captions.json", found, model, data, pictures, as_json)
 
 
 def replace(
@@ -192,7 +195,7 @@ def replace(
                 opened, trained, untrained_replacement(opened, plan), data, limit, batch=batch, seed=seed,
                 advance=advance,
             )  # fmt: skip
-        _report(out / "replacement-measured.json", found, model, data, min(limit, len(data)), as_json)
+        report_measurements(out / "replacement-measured.json", found, model, data, min(limit, len(data)), as_json)
 
 
 def _layers(text: str, depth: int) -> list[int]:
@@ -207,23 +210,27 @@ def _layers(text: str, depth: int) -> list[int]:
 
 
 def _reconstructed(
-    model: VisionLanguageModel, captured: Captured, method: str, batch: int, seed: int
+    model: VisionLanguageModel, captured: Captured, method: str | None, batch: int, seed: int
 ) -> tuple[Captured, dict[str, Perturb], list[Measurement]]:
-    """The pictures that nothing was learned from, their E_post after a round trip, and what was recovered."""
+    """The pictures that nothing was learned from, their E_post after a round trip, and what was recovered: by ridge if
+    no method is named, or where tokens have no place in the picture by a sequence model."""
     if method == "none":
         return captured, {}, []
     from functools import partial
 
     from chiasm.probe.captured import connected
+    from chiasm.probe.cells import share_cells
     from chiasm.probe.feature_captions import round_trip, some_pictures
     from chiasm.probe.reconstructors import reconstructor_named
     from chiasm.probe.recover import recover
 
-    reconstructor = reconstructor_named(method)
+    e_post, e_pre = captured.features["connector"], captured.features["encoder"]
+    usual = "ridge" if share_cells(e_post.grids, e_pre.grids) else "sequence"
+    reconstructor = reconstructor_named(method or usual)
     with progress("reconstructing"):
         found = recover(
-            captured.features["connector"],
-            captured.features["encoder"],
+            e_post,
+            e_pre,
             (reconstructor,),
             clusters=captured.clusters,
             connect=partial(connected, model, batch=batch),
@@ -245,24 +252,3 @@ def _damages(captured: Captured, names: list[str] | None, seed: int) -> dict[str
         if name not in known:
             raise ConfigError(f"no damage is called {name!r}{did_you_mean(name, known)}")
     return {name: known[name] for name in names}
-
-
-def _report(
-    path: Path,
-    found: Sequence[Measurement],
-    model: str,
-    dataset: Dataset,
-    pictures: int,
-    as_json: bool,
-    shown: Sequence[Measurement] | None = None,
-) -> None:
-    """Keep all measurements and print them, or the table of those to be `shown`."""
-    from chiasm.probe.measurement_file import write_measurements
-
-    made_of = {"model": model, "dataset": dataset.name, "fingerprint": dataset.fingerprint(), "pictures": pictures}
-    write_measurements(path, found, made_of)
-    print_measurements(
-        found if as_json or shown is None else shown, f"{model}, {pictures} pictures of {dataset.name}", as_json
-    )
-    if not as_json:
-        typer.echo(f"all {len(found)} measurements: {path}")

@@ -30,8 +30,10 @@ Spread = tuple[float, float | None, float | None]
 """A value and its interval."""
 
 
-def caption_change(captions: Captions, signals: Signals | None = None, seed: int = 0) -> tuple[Measurement, ...]:
-    """For each case that is no yardstick, with pictures (or their clusters) as units of the intervals:
+def caption_change(
+    captions: Captions, signals: Signals | None = None, controls: Mapping[str, str] | None = None, seed: int = 0
+) -> tuple[Measurement, ...]:
+    """For each case that is no yardstick and no control, with pictures (or their clusters) as units of the intervals:
 
     distortion.cosine, distortion.mse   of E_post
     forced.logprob_drop, forced.kl      nats a token of the intact caption
@@ -41,20 +43,26 @@ def caption_change(captions: Captions, signals: Signals | None = None, seed: int
     change.SIGNAL, kept.SIGNAL          of `signals` that the intact captions have, and have not
     rank_correlation.A~B                Spearman's over pictures, of distortion.cosine and .mse with forced.kl,
                                         kept.rouge_l and change.cider_d; the null permutes pictures
+
+    Of two cases `controls` may say that one is the other's control, noise in place of a damage; the control of the
+    others is the mean token in every place. A case that the model can't be given has no value and a flag.
     """
-    signals = signals or {}
+    signals, controls = signals or {}, controls or {}
     of = {name: _Compared(captions, case) for name, case in captions.cases.items()}
     spreads = {
         name: compared.spreads(signals.get(name, {}), signals.get(INTACT, {}), seed) for name, compared in of.items()
     }
     found = []
     for name in captions.cases:
-        if name in YARDSTICKS:
+        if name in YARDSTICKS or name in controls.values():
             continue
         settings: dict[str, Setting] = {"case": name, "seed": seed}
         clusters = int(captions.cluster.max()) + 1
+        yardsticks = dict(_KNOWN)
+        if controls.get(name) in captions.cases:
+            yardsticks["control"] = controls[name], "noise of the same norm"
         for metric, (value, low, high) in spreads[name].items():
-            known = {kind: Yardstick(*spreads[case][metric], how) for kind, (case, how) in _KNOWN.items()}
+            known = {kind: Yardstick(*spreads[case][metric], how) for kind, (case, how) in yardsticks.items()}
             flags = () if low is not None else (f"{clusters} independent pictures: no interval",)
             found.append(
                 Measurement(f"{metric} {name}", SITE, value, low, high, **known, n=len(captions.ids),
@@ -64,6 +72,9 @@ def caption_change(captions: Captions, signals: Signals | None = None, seed: int
         for distortion, values in captions.cases[name].distortion.items():
             for change, others in by_picture.items():
                 found.append(_correlation(f"{distortion}~{change} {name}", values, others, captions, settings, seed))
+    for name, why in captions.refused.items():
+        flag = f"this model can't be given that: {why}"
+        found.append(Measurement(f"kept.unchanged {name}", SITE, None, settings={"case": name}, flags=(flag,)))
     return tuple(found)
 
 
@@ -150,6 +161,8 @@ def _correlation(
     if found.value is None:
         flags = ("undefined: distortion or change is the same for all pictures",)
     else:
+        if found.ci_low is None:
+            flags = (f"{int(captions.cluster.max()) + 1} independent pictures: no interval of a rank correlation",)
         rng = np.random.default_rng(seed)
         draws = np.array([spearman(a, rng.permutation(b)) for _ in range(PERMUTATIONS)])
         null = Yardstick.of_draws(draws, f"{PERMUTATIONS} permutations of the pictures")

@@ -11,6 +11,29 @@ from torch import Tensor
 from chiasm.errors import DataError
 from chiasm.models.nn.linear import inner_products
 
+STRIP = 256
+"""Rows whose products with all later ones are made at a time."""
+
+
+@dataclass(frozen=True)
+class Centred:
+    """Rows less their mean. They are kept in fp32, which is enough for their products however large the mean is.
+
+    mean     (width,) float64
+    columns  (width, n), a row of them each
+    """
+
+    mean: Tensor
+    columns: Tensor
+
+    @classmethod
+    def of(cls, rows: Tensor) -> Centred:
+        """Of rows (n, width), n >= 1."""
+        wide = rows if rows.dtype == torch.float64 else rows.float()
+        almost = wide.mean(0)
+        columns = (wide - almost).float().T.contiguous()
+        return cls(almost.double() + columns.mean(1), columns)
+
 
 @dataclass
 class Comoments:
@@ -18,7 +41,7 @@ class Comoments:
 
     count          rows
     first, second  means, (a,) and (b,) float64
-    products       sum over rows of (x - mean x)(y - mean y)^T, (a, b) float64
+    products       sum over rows of (x - mean x)(y - mean y)^T, (a, b); float64 once parts are added to `none`
     """
 
     count: int
@@ -33,12 +56,10 @@ class Comoments:
         return cls(0, *(torch.zeros(width, dtype=torch.float64) for width in widths))
 
     @classmethod
-    def of(cls, first: Tensor, second: Tensor) -> Comoments:
-        """Of rows (n, a) and (n, b), n >= 1. Products are of centred rows, so fp32 is enough for them however large a
-        common offset is."""
-        means = first.mean(0, dtype=torch.float64), second.mean(0, dtype=torch.float64)
-        centred = [_less(rows, mean) for rows, mean in zip((first, second), means, strict=True)]
-        return cls(len(first), *means, inner_products(centred[0].T, centred[1].T).double())
+    def of(cls, first: Centred, second: Centred) -> Comoments:
+        """Of rows (n, a) and (n, b), n >= 1."""
+        product = _with_itself(first.columns) if first is second else inner_products(first.columns, second.columns)
+        return cls(first.columns.shape[1], first.mean, second.mean, product)
 
     def add(self, other: Comoments) -> None:
         """Take in the rows of `other` (Chan, Golub and LeVeque 1983, equation 2.1)."""
@@ -60,6 +81,11 @@ class Comoments:
         return (self.products / (self.count - 1)).cpu().numpy()
 
 
-def _less(rows: Tensor, mean: Tensor) -> Tensor:
-    wide = rows if rows.dtype == torch.float64 else rows.float()
-    return (wide - mean.to(wide.dtype)).float()
+def _with_itself(rows: Tensor) -> Tensor:
+    """Inner products of rows (a, n) with each other, (a, a): little more than half of them, the others being equal."""
+    found = rows.new_empty(len(rows), len(rows))
+    for start in range(0, len(rows), STRIP):
+        strip, later = slice(start, start + STRIP), slice(start + STRIP, None)
+        found[strip, start:] = inner_products(rows[strip], rows[start:])
+        found[later, strip] = found[strip, later].T
+    return found

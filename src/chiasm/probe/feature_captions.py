@@ -18,8 +18,9 @@ from chiasm.errors import ConfigError, DataError
 from chiasm.models.features import Features
 from chiasm.models.protocol import VisionLanguageModel
 from chiasm.probe.captured import Captured, connected
+from chiasm.probe.forced import Change, changes, forced
 from chiasm.probe.perturb import Perturb, tokens_masked
-from chiasm.probe.perturb_effects import divergence, mean_token
+from chiasm.probe.perturb_effects import mean_token
 
 INTACT, PUT_BACK, ANOTHER, MEAN = "intact", "put back", "another picture", "mean token"
 YARDSTICKS = (PUT_BACK, ANOTHER, MEAN)
@@ -30,9 +31,9 @@ LIMIT = 64
 class Case:
     """n captions written from changed features, and by picture, (n,) each:
 
-    distortion    "cosine": mean cosine between a token of E_post before and after; "mse": mean squared difference
-    logprob_drop  nats by which the intact caption is less likely, all its tokens and the closing one together
-    kl            sum over the intact caption's tokens of the divergence of the next word's distribution, in nats
+    distortion    "cosine": mean cosine between a token of E_post before and after; "mse": mean squared difference;
+                  nothing where the number of tokens has changed
+    logprob_drop, kl   of the intact caption, as in `forced.Change`
     """
 
     captions: list[str]
@@ -44,7 +45,7 @@ class Case:
 @dataclass(frozen=True)
 class Captions:
     """Of n pictures. `tokens` (n,) counts the intact caption's, `cluster` (n,) numbers groups of pictures that are not
-    independent; `references` may be empty."""
+    independent; `references` may be empty. `refused` says why the model could not be given a case."""
 
     ids: list[str]
     references: list[tuple[str, ...]]
@@ -52,6 +53,7 @@ class Captions:
     intact: list[str]
     tokens: np.ndarray
     cases: Mapping[str, Case] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 def caption_from_features(
@@ -69,7 +71,7 @@ def caption_from_features(
     `YARDSTICKS`. `captured` must have the site "connector"; `advance` is called with the cases done of each batch.
 
     Raises ConfigError for a model that was not taught to write captions where no prompt is given, DataError for fewer
-    than two pictures and where a case changes the number of tokens.
+    than two pictures.
     """
     if prompt is None and "caption" not in model.dialect.prompts:
         raise ConfigError("this model was not taught to write captions; say with which prompt it is to be asked")
@@ -80,6 +82,7 @@ def caption_from_features(
     own: list[str] = []
     tokens: list[int] = []
     rows: dict[str, list[_Row]] = {}
+    refused: dict[str, str] = {}
     every = _with_yardsticks(cases, captured)
     for part in torch.arange(len(e_post)).split(batch):
         chosen = part.tolist()
@@ -87,29 +90,33 @@ def caption_from_features(
             intact = model.connect(model.encode(captured.images(chosen)))
             prompts = [[prompt]] * len(chosen)
             texts = [[answer.text] for (answer,) in model.generate(intact, prompts, limit=limit)]
-            before = [row for (row,) in model.logits(intact, prompts, texts)]
-            likely = [value for (value,) in model.logprob(intact, prompts, texts)]
+            before = forced(model, intact, prompts, texts)
             stored = e_post.select(chosen)
             for name, change in every.items():
                 changed = change(stored, [captured.ids[i] for i in chosen])
-                if changed.grids != stored.grids:
-                    raise DataError(f"{name}: captions need as many tokens as before")
-                given = replace(intact, tokens=changed.tokens.to(intact.tokens))
-                written = [answer.text for (answer,) in model.generate(given, prompts, limit=limit)]
-                after = [row for (row,) in model.logits(given, prompts, texts)]
-                drops = [a - b for a, (b,) in zip(likely, model.logprob(given, prompts, texts), strict=True)]
-                kls = [divergence(a, b) for a, b in zip(before, after, strict=True)]
-                rows.setdefault(name, []).extend(zip(written, *_distortions(intact, given), drops, kls, strict=True))
+                given = replace(changed, tokens=changed.tokens.to(intact.tokens))
+                try:
+                    after = forced(model, given, prompts, texts)
+                    written = [answer.text for (answer,) in model.generate(given, prompts, limit=limit)]
+                except ConfigError as error:
+                    if given.grids == intact.grids:
+                        raise
+                    refused[name] = str(error)
+                else:
+                    of_caption = [change for (change,) in changes(before, after)]
+                    found = zip(written, _distortions(intact, given), of_caption, strict=True)
+                    rows.setdefault(name, []).extend(found)
                 advance(1)
         own += [text for (text,) in texts]
-        tokens += [len(row) for row in before]
+        tokens += [len(row) for (row,) in before.logits]
     return Captions(
         captured.ids,
         [example.captions for example in captured.examples],
         cluster,
         own,
         np.array(tokens),
-        {name: _case(found) for name, found in rows.items()},
+        {name: _case(found) for name, found in rows.items() if name not in refused},
+        refused,
     )
 
 
@@ -142,7 +149,7 @@ def round_trip(model: VisionLanguageModel, reconstructed: Features, ids: Sequenc
     return lambda features, names: replace(features, tokens=torch.cat([tokens[place[name]] for name in names]))
 
 
-_Row = tuple[str, float, float, float, float]
+_Row = tuple[str, dict[str, float], Change]
 
 
 def _with_yardsticks(cases: Mapping[str, Perturb], captured: Captured) -> dict[str, Perturb]:
@@ -166,14 +173,22 @@ def _next_of_same_grid(features: Features) -> list[int]:
     return [following[picture] for picture in range(len(features))]
 
 
-def _distortions(before: Features, after: Features) -> tuple[list[float], list[float]]:
-    """Of each picture: mean cosine between its tokens before and after, and their mean squared difference."""
+def _distortions(before: Features, after: Features) -> list[dict[str, float]]:
+    """Of each picture; see `Case`."""
+    if before.grids != after.grids:
+        return [{} for _ in before.grids]
     pairs = [(a.double(), b.double()) for a, b in zip(before.split(), after.split(), strict=True)]
-    cosines = [float(torch.nn.functional.cosine_similarity(a, b, dim=1).mean()) for a, b in pairs]
-    return cosines, [float((a - b).square().mean()) for a, b in pairs]
+    return [
+        {
+            "cosine": float(torch.nn.functional.cosine_similarity(a, b, dim=1).mean()),
+            "mse": float((a - b).square().mean()),
+        }
+        for a, b in pairs
+    ]
 
 
 def _case(rows: Sequence[_Row]) -> Case:
-    written, cosine, mse, drop, kl = zip(*rows, strict=True)
-    distortion = {"cosine": np.array(cosine), "mse": np.array(mse)}
-    return Case(list(written), distortion, np.array(drop), np.array(kl))
+    written, distortions, of_caption = zip(*rows, strict=True)
+    distortion = {kind: np.array([one[kind] for one in distortions]) for kind in distortions[0]}
+    drops, kls, _ = zip(*of_caption, strict=True)
+    return Case(list(written), distortion, np.array(drops), np.array(kls))

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from chiasm.probe.geometry import Geometry
-from chiasm.probe.neighbours import nearest_neighbours
+from chiasm.probe.geometry import Comparer
 from chiasm.probe.overlap import matches
 from chiasm.probe.space import Space
 
@@ -54,11 +53,11 @@ class NeighbourGallery:
         return {"sites": list(self.sites), "k": self.k, "rows": rows}
 
 
-def neighbour_gallery(first: Space, second: Space, how: Geometry) -> NeighbourGallery:
-    """The pictures that keep least of their `min(how.ks)` nearest, the median ones, and those that keep most: a choice
-    from the ends alone would show no typical one."""
-    k = min(how.ks)
-    lists = [nearest_neighbours(how.points(space), k).index for space in (first, second)]
+def neighbour_gallery(comparer: Comparer, first: Space, second: Space) -> NeighbourGallery:
+    """The pictures that keep least of their nearest, as many as the comparer's smallest k, the median ones, and those
+    that keep most: a choice from the ends alone would show no typical one."""
+    k = min(comparer.how.ks)
+    lists = [comparer.view(space).neighbours.index[:, :k] for space in (first, second)]
     found = matches(*lists)
     kept = np.bincount(found.item, minlength=found.n) / k
     order = np.argsort(kept, kind="stable")

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from chiasm.probe.clusters import BOOTSTRAP, bootstrap_interval
+from chiasm.probe.clusters import JACKKNIFE, jackknife_of_subsets, jackknife_subsets
 from chiasm.probe.neighbours import Neighbours
 from chiasm.probe.result import Measurement, Yardstick
 
 
-def occurrences(neighbours: Neighbours, k: int) -> np.ndarray:
-    """In how many lists of the k nearest each item is: (n,), k on average."""
-    return np.bincount(neighbours.index[:, :k].ravel(), minlength=len(neighbours))
+def occurrences(neighbours: Neighbours, k: int, kept: np.ndarray | None = None) -> np.ndarray:
+    """In how many lists of the k nearest each item is: (n,), k on average. With `kept`, a mask (n,), as if only those
+    items were there: (kept,)."""
+    if kept is None:
+        return np.bincount(neighbours.index[:, :k].ravel(), minlength=len(neighbours))
+    there = kept[neighbours.index]
+    listed = kept[:, None] & there & (np.cumsum(there, axis=1) <= k)
+    return np.bincount(neighbours.index[listed], minlength=len(neighbours))[kept]
 
 
 def hubness(site: str, neighbours: Neighbours, k: int, cluster: np.ndarray) -> Measurement:
@@ -19,12 +24,11 @@ def hubness(site: str, neighbours: Neighbours, k: int, cluster: np.ndarray) -> M
     ones. Under the null every list is drawn at random, and occurrences are binomial. `cluster`, (n,), numbers clusters.
     """
     n = len(neighbours)
-    count = occurrences(neighbours, k) - float(k)
-    powers = np.stack([np.ones(n), count, count**2, count**3], axis=1)
-    sums = np.stack([np.bincount(cluster, column) for column in powers.T], axis=1)
-    value = float(_skewness(sums.sum(axis=0, keepdims=True))[0])
+    value = _skewness(occurrences(neighbours, k))
     undefined = not np.isfinite(value)
-    low, high = (None, None) if undefined else bootstrap_interval(sums, _skewness) or (None, None)
+    subsets = jackknife_subsets(cluster)[1:]
+    without = [_skewness(occurrences(neighbours, k, kept)) for kept in subsets]
+    low, high = (None, None) if undefined else jackknife_of_subsets(np.array([value, *without])) or (None, None)
     chance = k / (n - 1)
     null = None
     if chance < 1:
@@ -37,17 +41,15 @@ def hubness(site: str, neighbours: Neighbours, k: int, cluster: np.ndarray) -> M
         high,
         null,
         n=n,
-        clusters=len(sums),
-        method=f"skewness of k-occurrences; {BOOTSTRAP}",
+        clusters=int(cluster.max()) + 1,
+        method=f"skewness of k-occurrences; {JACKKNIFE}",
         settings={"k": k},
         flags=("every item is in equally many lists, so that skewness is undefined",) if undefined else (),
     )
 
 
-def _skewness(sums: np.ndarray) -> np.ndarray:
-    """From sums of 1, x, x^2, x^3, (rows, 4), to the skewness of x: (rows,), NaN where x doesn't vary."""
-    count, first, second, third = sums.T
-    mean = first / count
-    variance = second / count - mean**2
-    moment = third / count - 3 * mean * second / count + 2 * mean**3
-    return np.divide(moment, variance**1.5, out=np.full_like(moment, np.nan), where=variance > 1e-12)
+def _skewness(values: np.ndarray) -> float:
+    """NaN where they don't vary."""
+    centred = values - values.mean()
+    variance = np.mean(centred**2)
+    return float(np.mean(centred**3) / variance**1.5) if variance > 1e-12 else float("nan")

@@ -46,26 +46,83 @@ def matches(first: np.ndarray, second: np.ndarray) -> Matches:
     return Matches(n, k, item, entries[item, column] & mask, (entries[item, column + 1] & mask) - k)
 
 
-def shared_by_group(found: Matches, group: np.ndarray) -> np.ndarray:
-    """Shared neighbours in lists cut to k = 1, 2, ..., added up over each group's items: (groups, k). `group`, (n,),
-    numbers each item's group from 0."""
-    return np.cumsum(_by_group_and_depth(found, group), axis=1)
+@dataclass(frozen=True)
+class Overlap:
+    """Sums over items, of lists cut to k = 1, 2, ...: (k,) each.
+
+    items   whose lists are that long
+    shared  neighbours that an item has in both lists
+    moved   ``|rank in the first list - rank in the second|`` of the first list's neighbours, k for one that is not in
+            the second
+    """
+
+    items: np.ndarray
+    shared: np.ndarray
+    moved: np.ndarray
+
+    @property
+    def knor(self) -> np.ndarray:
+        """k-nearest-neighbour overlap ratio at each k: the mean share of an item's k neighbours in one space that are
+        among its k in the other, in [0, 1]; NaN where no list is that long."""
+        return self._mean(self.shared)
+
+    @property
+    def displacement(self) -> np.ndarray:
+        """Mean rank displacement at each k, in [0, k]; NaN where no list is that long."""
+        return self._mean(self.moved)
+
+    def _mean(self, sums: np.ndarray) -> np.ndarray:
+        places = self.items * np.arange(1, len(sums) + 1)
+        return np.divide(sums, places, out=np.full(len(sums), np.nan), where=places > 0)
 
 
-def displacement_by_group(found: Matches, group: np.ndarray) -> np.ndarray:
-    """``|rank in the first list - rank in the second|`` of the first list's neighbours, k for one that is not in the
-    second, with lists cut to k = 1, 2, ..., added up over each group's items: (groups, k)."""
-    shared = shared_by_group(found, group)
-    moved = np.cumsum(_by_group_and_depth(found, group, abs(found.first - found.second)), axis=1)
-    k = np.arange(1, found.k + 1)
-    return moved + k * (np.bincount(group)[:, None] * k - shared)
+def overlap(found: Matches) -> Overlap:
+    """Over all items."""
+    return _overlap(found, np.full(found.n, found.k), found.k)
+
+
+def overlaps_of_subsets(first: np.ndarray, second: np.ndarray, subsets: np.ndarray, k: int) -> list[Overlap]:
+    """What `overlap` at 1, 2, ..., `k` would be if only the items of each of `subsets`, masks (subsets, n), were there,
+    as items and as neighbours.
+
+    The lists, (n, longer than k) each, move up where neighbours are missing. An item of whose neighbours so many are
+    missing that fewer than k remain in a list takes no part at that k.
+    """
+    found = matches(first, second)
+    neighbour = first[found.item, found.first]
+    overlaps = []
+    for kept in subsets:
+        missing = [np.cumsum(~kept[lists], axis=1, dtype=np.int32) for lists in (first, second)]
+        lengths = np.where(kept, found.k - np.maximum(missing[0][:, -1], missing[1][:, -1]), 0)
+        there = np.flatnonzero(kept[found.item] & kept[neighbour])
+        item = found.item[there]
+        places = (
+            place[there] - gone[item, place[there]]
+            for place, gone in zip((found.first, found.second), missing, strict=True)
+        )
+        overlaps.append(_overlap(Matches(found.n, found.k, item, *places), lengths, k))
+    return overlaps
+
+
+def _overlap(found: Matches, lengths: np.ndarray, k: int) -> Overlap:
+    """At 1, 2, ..., `k`, over the items whose `lengths`, (n,), reach that far."""
+
+    def summed(weights: np.ndarray | None = None) -> np.ndarray:
+        """Each match counts from its depth on, until its item's list ends."""
+        begin = np.bincount(found.depth, weights, found.k + 1)
+        end = np.bincount(np.maximum(lengths[found.item], found.depth), weights, found.k + 1)
+        return np.cumsum(begin - end)[:k]
+
+    size = np.arange(1, k + 1)
+    items = len(lengths) - np.cumsum(np.bincount(lengths, minlength=k))[:k]
+    shared = summed()
+    moved = summed(abs(found.first - found.second)) + size * (items * size - shared)
+    return Overlap(items, shared, moved)
 
 
 def knor(found: Matches) -> np.ndarray:
-    """k-nearest-neighbour overlap ratio at k = 1, 2, ...: the mean share of an item's k neighbours in one space that
-    are among its k in the other, in [0, 1]; (k,)."""
-    shared = shared_by_group(found, np.zeros(found.n, dtype=np.int64))[0]
-    return shared / (found.n * np.arange(1, found.k + 1))
+    """`Overlap.knor` over all items: (k,)."""
+    return overlap(found).knor
 
 
 def rank_biased_overlap(overlap: np.ndarray, persistence: float = 0.9) -> np.ndarray:
@@ -78,9 +135,3 @@ def rank_biased_overlap(overlap: np.ndarray, persistence: float = 0.9) -> np.nda
     weights = (1 - persistence) * persistence ** (k - 1.0)
     weights[-1] += persistence ** float(k[-1])
     return overlap @ weights
-
-
-def _by_group_and_depth(found: Matches, group: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-    groups = int(group.max()) + 1
-    cell = group[found.item] * found.k + found.depth
-    return np.bincount(cell, weights, groups * found.k).reshape(groups, found.k)

@@ -1,4 +1,4 @@
-"""What damage to E_post does to what a model says, teacher-forced and free.
+"""What damage to E_post does to the answers that a model gives; of captions see `caption_change`.
 
 Every damage is read beside four yardsticks: the model's own E_post put back (ceiling: nothing is lost, and what changes
 all the same is the noise floor), the mean token in every place (null: nothing of the picture is left), and noise of the
@@ -19,6 +19,7 @@ from chiasm.models.features import Features
 from chiasm.models.protocol import VisionLanguageModel
 from chiasm.probe.captured import Captured, on_cpu
 from chiasm.probe.clusters import BOOTSTRAP, numbered
+from chiasm.probe.forced import changes, forced
 from chiasm.probe.perturb import (
     Perturb,
     distortion,
@@ -33,16 +34,11 @@ from chiasm.probe.perturb import (
 )
 from chiasm.probe.result import Measurement, Setting, Yardstick
 from chiasm.probe.use import ratio_interval
-from chiasm.score.captioning.score import caption_items
 
-TEACHER_FORCED = ("logprob_drop", "kl")
-FREE = ("cider_d", "unchanged")
 PUT_BACK, EMPTIED, AS_NOISE = "put back", "emptied", " as noise"
 _METHODS = {
-    "logprob_drop": "nats a token that the text is less likely",
+    "logprob_drop": "nats a token that the answer is less likely",
     "kl": "Kullback-Leibler divergence from the intact to the damaged model's next token, nats a token",
-    "cider_d": "CIDEr-D of the greedy caption",
-    "unchanged": "share of greedy captions that stay word for word the same",
 }
 
 
@@ -58,23 +54,6 @@ class Damage:
     @property
     def name(self) -> str:
         return f"{self.kind}@{self.level:g}"
-
-
-@dataclass(frozen=True)
-class Texts:
-    """Text that is forced on the model: for each picture prompts and answers, and what is measured of them ("answer",
-    "caption"), a name for each prompt."""
-
-    prompts: list[list[str]]
-    answers: list[list[str]]
-    tasks: list[list[str]]
-
-    def of(self, pictures: Sequence[int]) -> Texts:
-        return Texts(*([part[i] for i in pictures] for part in (self.prompts, self.answers, self.tasks)))
-
-
-Forced = tuple[list[list[float]], list[list[Tensor]]]
-"""Log-probability of each answer, and logits (tokens, vocabulary) that its tokens are chosen from."""
 
 
 def standard_damages(mean: Tensor, seed: int = 0) -> list[Damage]:
@@ -96,186 +75,107 @@ def mean_token(e_post: Features) -> Tensor:
     return e_post.tokens.double().mean(dim=0).to(e_post.tokens.dtype)
 
 
+def with_noise(damages: Sequence[Damage], seed: int = 0) -> dict[str, Perturb]:
+    """By name, each damage and, where it can be had, noise of its norm as its control: its name + `AS_NOISE`."""
+    alike = {one.name + AS_NOISE: noised_like(one.perturb, seed) for one in damages if one.matched}
+    return {one.name: one.perturb for one in damages} | alike
+
+
 def perturbation_effects(
     model: VisionLanguageModel,
     captured: Captured,
-    damages: Sequence[Damage] | None = None,
+    damages: Sequence[Damage],
     *,
     questions: int = 4,
-    captions: bool = True,
     batch: int = 16,
-    limit: int = 64,
     seed: int = 0,
     advance: Callable[[float], None] = lambda pictures: None,
 ) -> tuple[Measurement, ...]:
-    """For each damage, with pictures as units of the intervals (or their clusters):
-
-    answer.logprob_drop, answer.kl     of the accepted answers to at most `questions` of each picture's questions
-    caption.logprob_drop, caption.kl   of the model's own caption of the intact picture
-    caption.cider_d                    of captions written anew, against the dataset's where every picture has some,
-                                       else against the model's own of the intact picture
-    caption.unchanged                  share of those that stay the same
+    """For each damage "answer.logprob_drop" and "answer.kl": of the accepted answers to at most `questions` of each
+    picture's questions, with pictures (or their clusters) as units of the intervals.
 
     `captured` must have the site "connector". A damage that this model can't be given (tokens removed where the prompt
     has fixed places) has no value and a flag. `advance` is called with the pictures done, parts of one for each case.
-    Raises DataError where there is neither a question nor a caption to measure.
+    Raises DataError where there is no question with an answer.
     """
-    e_post = captured.features["connector"]
-    mean = mean_token(e_post)
-    damages = standard_damages(mean, seed) if damages is None else damages
-    cases: dict[str, Perturb] = {PUT_BACK: lambda features, ids: features, EMPTIED: tokens_masked(1.0, mean)}
-    for damage in damages:
-        cases[damage.name] = damage.perturb
-        if damage.matched:
-            cases[damage.name + AS_NOISE] = noised_like(damage.perturb, seed)
-    trial = _Trial(model, captured, cases, questions, limit if captions else 0)
+    cases = {
+        PUT_BACK: lambda features, ids: features,
+        EMPTIED: tokens_masked(1.0, mean_token(captured.features["connector"])),
+        **with_noise(damages, seed),
+    }
+    trial = _Trial(model, captured, cases, questions)
     for part in torch.arange(len(captured.examples)).split(batch):
         trial.measure(part.tolist(), advance)
-    trial.score_captions()
-    if not trial.sums:
-        raise DataError("there is no question with an answer and the model writes no captions: nothing to measure")
-    return tuple(trial.measurement(damage, metric, seed) for metric in trial.sums for damage in damages)
-
-
-def divergence(before: Tensor, after: Tensor) -> float:
-    """Sum over tokens of KL(softmax before || softmax after), in nats, of logits (tokens, vocabulary)."""
-    p, q = before.double().log_softmax(-1), after.double().log_softmax(-1)
-    # A word that is masked out in both has p = 0 and no part in the sum.
-    return float(torch.where(p.isinf(), 0, p.exp() * (p - q)).sum())
+    if not trial.counted.any():
+        raise DataError("there is no question with an accepted answer: nothing to measure")
+    return tuple(trial.measurement(damage, metric, seed) for metric in _METHODS for damage in damages)
 
 
 class _Trial:
-    """What is measured, by case: `sums[metric][case]` is (pictures, 2), a sum and what it is divided by; `free[case]`
-    are captions by picture, and `own` those of the intact pictures. Captions are written only with a `limit`."""
+    """What is measured: `sums[metric][case]`, (pictures,), nats of all answers about a picture, `counted` (pictures,)
+    their tokens."""
 
     def __init__(
-        self,
-        model: VisionLanguageModel,
-        captured: Captured,
-        cases: Mapping[str, Perturb],
-        questions: int,
-        limit: int,
+        self, model: VisionLanguageModel, captured: Captured, cases: Mapping[str, Perturb], questions: int
     ) -> None:
-        self.model, self.captured, self.cases = model, captured, cases
-        self.questions, self.limit = questions, limit
-        self.ask_caption = model.dialect.prompts.get("caption") if limit else None
-        self.cluster = numbered(captured.clusters, len(captured.examples))
-        self.sums: dict[str, dict[str, np.ndarray]] = {}
-        self.free: dict[str, dict[int, str]] = {name: {} for name in cases}
-        self.own: dict[int, str] = {}
+        self.model, self.captured, self.cases, self.questions = model, captured, cases, questions
+        pictures = len(captured.examples)
+        self.cluster = numbered(captured.clusters, pictures)
+        self.counted = np.zeros(pictures)
+        self.sums = {metric: {case: np.zeros(pictures) for case in cases} for metric in _METHODS}
         self.distortions: dict[str, list[float]] = {name: [] for name in cases}
         self.refused: dict[str, str] = {}
-        self.references = "the dataset's" if all(e.captions for e in captured.examples) else "the intact picture's"
 
     @torch.inference_mode()
     def measure(self, chosen: list[int], advance: Callable[[float], None]) -> None:
         """Every case for one batch of pictures."""
-        intact = self.model.connect(self.model.encode(self.captured.images(chosen)))
-        stored = self.captured.features["connector"].select(chosen)
-        self.own.update(self._written(intact, chosen))
-        texts = self._texts(chosen)
-        asked = [place for place, group in enumerate(texts.prompts) if group]
-        texts = texts.of(asked)
-        before = self._forced(intact.select(asked), texts) if asked else None
+        known = {i: [q for q in self.captured.examples[i].questions if q.answers and q.answers[0]] for i in chosen}
+        asked = [i for i in chosen if known[i][: self.questions]]
+        if not asked:
+            advance(len(chosen))
+            return
+        template = self.model.dialect.prompts.get("answer", "{question}")
+        prompts = [[template.format(question=q.text) for q in known[i][: self.questions]] for i in asked]
+        answers = [[q.answers[0] for q in known[i][: self.questions]] for i in asked]
+        intact = self.model.connect(self.model.encode(self.captured.images(asked)))
+        stored = self.captured.features["connector"].select(asked)
+        before = forced(self.model, intact, prompts, answers)
+        self.counted[asked] = [sum(map(len, logits)) for logits in before.logits]
         for name, perturb in self.cases.items():
-            damaged = perturb(stored, [self.captured.examples[i].id for i in chosen])
+            damaged = perturb(stored, [self.captured.examples[i].id for i in asked])
             given = replace(damaged, tokens=damaged.tokens.to(intact.tokens))
             same_shape = given.grids == intact.grids
+            if same_shape:
+                self.distortions[name] += distortion(on_cpu(intact), on_cpu(given))
             try:
-                if before is not None:
-                    after = self._forced(given.select(asked), texts)
-                    self._add_forced(name, [chosen[place] for place in asked], texts, before, after)
-                self.free[name].update(self._written(given, chosen))
+                after = forced(self.model, given, prompts, answers)
             except ConfigError as error:
                 if same_shape:
                     raise
                 self.refused[name] = str(error)
-            if same_shape:
-                self.distortions[name] += distortion(on_cpu(intact), on_cpu(given))
+                continue
+            for picture, of_picture in zip(asked, changes(before, after), strict=True):
+                for metric, of_case in self.sums.items():
+                    of_case[name][picture] = sum(getattr(change, metric) for change in of_picture)
             advance(len(chosen) / len(self.cases))
 
-    def _written(self, features: Features, chosen: Sequence[int]) -> dict[int, str]:
-        """Captions by picture; none from a model that is not to write any."""
-        if self.ask_caption is None:
-            return {}
-        answers = self.model.generate(features, [[self.ask_caption]] * len(chosen), limit=self.limit)
-        return {picture: answer.text for picture, (answer,) in zip(chosen, answers, strict=True)}
-
-    def _texts(self, chosen: Sequence[int]) -> Texts:
-        template = self.model.dialect.prompts.get("answer", "{question}")
-        texts = Texts([], [], [])
-        for picture in chosen:
-            questions = self.captured.examples[picture].questions
-            known = [q for q in questions if q.answers and q.answers[0]][: self.questions]
-            prompts, answers = [template.format(question=q.text) for q in known], [q.answers[0] for q in known]
-            tasks = ["answer"] * len(known)
-            if self.ask_caption and self.own[picture]:
-                prompts, answers, tasks = (
-                    [*prompts, self.ask_caption],
-                    [*answers, self.own[picture]],
-                    [*tasks, "caption"],
-                )
-            texts.prompts.append(prompts)
-            texts.answers.append(answers)
-            texts.tasks.append(tasks)
-        return texts
-
-    def _forced(self, features: Features, texts: Texts) -> Forced:
-        return (
-            self.model.logprob(features, texts.prompts, texts.answers),
-            self.model.logits(features, texts.prompts, texts.answers),
-        )
-
-    def _add_forced(self, case: str, pictures: Sequence[int], texts: Texts, before: Forced, after: Forced) -> None:
-        for place, picture in enumerate(pictures):
-            for number, task in enumerate(texts.tasks[place]):
-                tokens = len(before[1][place][number])
-                drop = before[0][place][number] - after[0][place][number]
-                kl = divergence(before[1][place][number], after[1][place][number])
-                for metric, value in zip(TEACHER_FORCED, (drop, kl), strict=True):
-                    nothing = np.zeros((len(self.captured.examples), 2))
-                    self.sums.setdefault(f"{task}.{metric}", {}).setdefault(case, nothing)[picture] += (value, tokens)
-
-    def score_captions(self) -> None:
-        """Of the captions written anew."""
-        if not self.own:
-            return
-        everyone = range(len(self.captured.examples))
-        of_dataset = self.references == "the dataset's"
-        captions = [self.captured.examples[i].captions if of_dataset else (self.own[i],) for i in everyone]
-        references = {str(i): list(captions[i]) for i in everyone}
-        for case, written in self.free.items():
-            if case in self.refused:
-                continue
-            items = caption_items(references, {str(i): text for i, text in written.items()})
-            consensus = [item.statistics["cider_d"] for item in items]
-            same = [float(written[i] == self.own[i]) for i in everyone]
-            for metric, values in zip(FREE, (consensus, same), strict=True):
-                self.sums.setdefault(f"caption.{metric}", {})[case] = np.stack([values, np.ones(len(values))], axis=1)
-
     def measurement(self, damage: Damage, metric: str, seed: int) -> Measurement:
-        found = self.sums[metric]
-        kind = metric.split(".")[1]
-        method = f"{_METHODS[kind]}; {BOOTSTRAP}"
-        if kind == "cider_d":
-            method = f"{self.references} captions as references; {method}"
+        method = f"{_METHODS[metric]}; {BOOTSTRAP}"
         settings: dict[str, Setting] = {"damage": damage.kind, "level": damage.level, "seed": seed}
-        name, site = f"{metric} {damage.name}", ("connector", "answer")
+        name, site = f"answer.{metric} {damage.name}", ("connector", "answer")
         if damage.name in self.refused:
             why = f"this model can't be given that: {self.refused[damage.name]}"
             return Measurement(name, site, None, method=method, settings=settings, flags=(why,))
         if self.distortions[damage.name]:
             settings["distortion"] = float(np.mean(self.distortions[damage.name]))
-        sums = found[damage.name]
-        value, low, high = self._value(sums, seed)
-        floor = self._yardstick(found, PUT_BACK, "the model's own E_post put back", seed)
-        lossless = 1.0 if kind == "unchanged" else 0.0
+        value, low, high = self._value(metric, damage.name, seed)
+        floor = self._yardstick(metric, PUT_BACK, "the model's own E_post put back", seed)
         flags = []
-        if kind != "cider_d" and floor is not None and floor.value != lossless:
+        if floor is not None and floor.value != 0:
             flags.append(f"noise floor: putting the model's own E_post back already gives {floor.value:g}")
-        counted = np.unique(self.cluster[sums[:, 1] > 0])
+        clusters = len(np.unique(self.cluster[self.counted > 0]))
         if low is None:
-            flags.append(f"{len(counted)} independent pictures: no interval")
+            flags.append(f"{clusters} independent pictures: no interval")
         elif low == high:
             low = high = None
             flags.append("every picture scores alike: no interval")
@@ -285,21 +185,21 @@ class _Trial:
             value,
             low,
             high,
-            null=self._yardstick(found, EMPTIED, "the mean token in every place", seed),
+            null=self._yardstick(metric, EMPTIED, "the mean token in every place", seed),
             ceiling=floor,
-            control=self._yardstick(found, damage.name + AS_NOISE, "noise of the same norm", seed),
-            n=int((sums[:, 1] > 0).sum()),
-            clusters=len(counted),
+            control=self._yardstick(metric, damage.name + AS_NOISE, "noise of the same norm", seed),
+            n=int((self.counted > 0).sum()),
+            clusters=clusters,
             method=method,
             settings=settings,
             flags=tuple(flags),
         )
 
-    def _yardstick(self, found: Mapping[str, np.ndarray], case: str, method: str, seed: int) -> Yardstick | None:
-        known = case in found and case not in self.refused
-        return Yardstick(*self._value(found[case], seed), method) if known else None
+    def _yardstick(self, metric: str, case: str, method: str, seed: int) -> Yardstick | None:
+        known = case in self.cases and case not in self.refused
+        return Yardstick(*self._value(metric, case, seed), method) if known else None
 
-    def _value(self, sums: np.ndarray, seed: int) -> tuple[float, float | None, float | None]:
-        there = sums[:, 1] > 0
+    def _value(self, metric: str, case: str, seed: int) -> tuple[float, float | None, float | None]:
+        there = self.counted > 0
         cluster = np.unique(self.cluster[there], return_inverse=True)[1]
-        return ratio_interval(sums[there, 0], sums[there, 1], cluster, seed)
+        return ratio_interval(self.sums[metric][case][there], self.counted[there], cluster, seed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from chiasm.probe.clusters import JACKKNIFE, jackknife_of_subsets, jackknife_subsets
@@ -12,17 +14,37 @@ COMPONENTS = 256
 DRAWS = 100
 
 
-def principal_components(points: Points, count: int) -> tuple[np.ndarray, float]:
-    """Coordinates on the first `count` principal axes, (n, count), and the share of the variance that they hold."""
+@dataclass(frozen=True)
+class Principal:
+    """Coordinates (n, count) on a site's first principal axes, and the share of the variance that the first 1, 2, ...
+    hold: (count,)."""
+
+    site: str
+    coordinates: np.ndarray
+    shares: np.ndarray
+
+
+def principal_components(points: Points, count: int = COMPONENTS) -> Principal:
+    """At most `count` components, by the smaller of covariance and Gram matrix."""
     n, width = len(points), points.width
-    covariance = np.zeros((width, width))
-    for rows in blocks(n, width):
-        centred = points.rows(rows) - points.mean
-        covariance += centred.T @ centred
-    values, axes = np.linalg.eigh(covariance)
-    axes = axes[:, ::-1][:, :count]
-    coordinates = np.concatenate([(points.rows(rows) - points.mean) @ axes for rows in blocks(n, width)])
-    return coordinates, float(values[::-1][:count].sum() / values.sum())
+    count = min(count, width, n - 1)
+
+    def centred(rows: slice) -> np.ndarray:
+        return points.rows(rows) - points.mean
+
+    if n <= width:
+        rows = centred(slice(0, n))
+        values, axes = np.linalg.eigh(rows @ rows.T)
+        coordinates = (axes * np.sqrt(np.maximum(values, 0)))[:, ::-1][:, :count]
+    else:
+        covariance = np.zeros((width, width))
+        for part in blocks(n, width):
+            rows = centred(part)
+            covariance += rows.T @ rows
+        values, axes = np.linalg.eigh(covariance)
+        first = axes[:, ::-1][:, :count]
+        coordinates = np.concatenate([centred(part) @ first for part in blocks(n, width)])
+    return Principal(points.space.site, coordinates, np.cumsum(values[::-1][:count]) / values.sum())
 
 
 def procrustes_similarity(first: np.ndarray, second: np.ndarray) -> float:
@@ -33,27 +55,34 @@ def procrustes_similarity(first: np.ndarray, second: np.ndarray) -> float:
     return float(cross / (np.linalg.norm(first) * np.linalg.norm(second)))
 
 
-def procrustes(
-    first: Points, second: Points, cluster: np.ndarray, components: int = COMPONENTS, seed: int = 0
-) -> Measurement:
-    """Procrustes similarity of the first `components` principal components. It has no debiased form: with many
-    components and few items a rotation always fits something, and only the distance to the null counts. The null is
-    sampled, 100 permutations of the items."""
-    count = min(components, first.width, second.width, len(first) - 1)
-    (a, share_a), (b, share_b) = (principal_components(points, count) for points in (first, second))
+def procrustes(first: Principal, second: Principal, cluster: np.ndarray) -> Measurement:
+    """Procrustes similarity of equally many principal components. It has no debiased form: with many components and few
+    items a rotation always fits something, and only the distance to `procrustes_null` counts."""
+    a, b = _alike(first, second)
     values = np.array([procrustes_similarity(a[some], b[some]) for some in jackknife_subsets(cluster)])
     low, high = jackknife_of_subsets(values) or (None, None)
-    rng = np.random.default_rng(seed)
-    chance = np.array([procrustes_similarity(a, b[rng.permutation(len(b))]) for _ in range(DRAWS)])
+    count = a.shape[1]
+    shares = {"variance_first": float(first.shares[count - 1]), "variance_second": float(second.shares[count - 1])}
     return Measurement(
         "procrustes",
-        (first.space.site, second.space.site),
+        (first.site, second.site),
         float(values[0]),
         low,
         high,
-        Yardstick.of_draws(chance, f"{DRAWS} permutations of the items"),
-        n=len(first),
+        n=len(a),
         clusters=int(cluster.max()) + 1,
         method=f"nuclear norm of the cross product; {JACKKNIFE}",
-        settings={"components": count, "variance_first": share_a, "variance_second": share_b, "seed": seed},
+        settings={"components": count, **shares},
     )
+
+
+def procrustes_null(first: Principal, second: Principal, seed: int = 0) -> Yardstick:
+    a, b = _alike(first, second)
+    rng = np.random.default_rng(seed)
+    chance = np.array([procrustes_similarity(a, b[rng.permutation(len(b))]) for _ in range(DRAWS)])
+    return Yardstick.of_draws(chance, f"{DRAWS} permutations of the items")
+
+
+def _alike(first: Principal, second: Principal) -> tuple[np.ndarray, np.ndarray]:
+    count = min(len(first.shares), len(second.shares))
+    return first.coordinates[:, :count], second.coordinates[:, :count]

@@ -6,6 +6,8 @@ A spectrum is the eigenvalues of a covariance (energies, squared singular values
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import torch
@@ -74,16 +76,29 @@ def token_energies(tokens: np.ndarray, centred: bool = True) -> np.ndarray:
 
 def gram_energies(tokens: torch.Tensor, centred: bool = True) -> torch.Tensor:
     """The same for token matrices (..., T, d) on any device, without the check: (..., min(T, d)) float64."""
-    x = tokens.double()
-    if centred:
-        x = x - x.mean(-2, keepdim=True)
-    if x.shape[-2] > x.shape[-1]:
-        x = x.mT
-    if x.device.type != "cpu":
-        return torch.linalg.eigvalsh(x @ x.mT).clamp(min=0).flip(-1)
+    if tokens.device.type != "cpu":
+        x = _centred_and_wide(tokens, centred)
+        energies = torch.linalg.eigvalsh(x @ x.mT)
+    else:
+        matrices = tokens.reshape(-1, *tokens.shape[-2:])
+        with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+            found = list(threads.map(partial(_eigenvalues, centred=centred), matrices))
+        energies = torch.from_numpy(np.stack(found)).view(*tokens.shape[:-2], -1)
+    return energies.clamp(min=0).flip(-1)
+
+
+def _eigenvalues(tokens: torch.Tensor, centred: bool) -> np.ndarray:
+    x = _centred_and_wide(tokens, centred).numpy()
     # NumPy sees that the product is symmetric and computes only half of it; torch doesn't.
-    energies = np.linalg.eigvalsh(x.numpy() @ x.mT.numpy())
-    return torch.from_numpy(np.maximum(energies, 0)[..., ::-1].copy())
+    return np.linalg.eigvalsh(x @ x.T)
+
+
+def _centred_and_wide(tokens: torch.Tensor, centred: bool) -> torch.Tensor:
+    """Token matrices (..., T, d) with their shorter side first, float64."""
+    x = tokens.to(torch.float64, copy=True)
+    if centred:
+        x -= x.mean(-2, keepdim=True)
+    return x.mT if x.shape[-2] > x.shape[-1] else x
 
 
 class RunningCovariance:

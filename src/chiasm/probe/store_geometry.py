@@ -14,7 +14,7 @@ import torch
 from chiasm.errors import ConfigError
 from chiasm.models.protocol import VisionLanguageModel
 from chiasm.probe.galleries import neighbour_gallery
-from chiasm.probe.geometry import Geometry, compare_spaces
+from chiasm.probe.geometry import Comparer
 from chiasm.probe.overlap_curve import overlap_curve
 from chiasm.probe.result import Measurement
 from chiasm.probe.space import Space
@@ -55,14 +55,16 @@ def site_pairs(
     """Every two of the sites, the earlier first, and each of them against the encoder of `reference`. The ceiling comes
     from halves of the tokens. `untrained` is the connector's output without training, the control of
     comparisons with it."""
+    spaces = {site: store.space(site, pooling) for site in sites}
+    resampled = {site: halves(store, site, pooling) for site in sites}
     for first, second in combinations(sites, 2):
         control = untrained if second == "connector" else None
-        yield Pair(store.space(first, pooling), store.space(second, pooling), halves(store, first, pooling), control)
+        yield Pair(spaces[first], spaces[second], resampled[first], control)
     if reference is not None:
         other = reference.space("encoder", pooling)
         named = replace(other, site=f"{Path(reference.manifest['model']).name}")
         for site in sites:
-            yield Pair(store.space(site, pooling), named, halves(store, site, pooling), None)
+            yield Pair(spaces[site], named, resampled[site], None)
 
 
 def halves(store: FeatureStore, site: str, pooling: Pooling) -> tuple[Space, Space] | None:
@@ -105,20 +107,21 @@ def clusters_of(store: FeatureStore, by: str) -> list[Hashable]:
 
 
 def measure_geometry(
-    pairs: Sequence[Pair], hows: Sequence[Geometry], clusters: Sequence[Hashable]
+    pairs: Sequence[Pair], comparers: Sequence[Comparer]
 ) -> tuple[list[Measurement], list[dict[str, Any]]]:
-    """All measurements of every pair in every way, and the curves of their overlaps; raises as `compare_spaces`."""
+    """All measurements of every pair by every comparer, and the curves of their overlaps; raises as
+    `compare_spaces`."""
     measurements: list[Measurement] = []
     curves = []
-    for pair in pairs:
-        yardsticks = clusters, pair.resampled, pair.untrained
-        for how in hows:
-            found = compare_spaces(pair.first, pair.second, how, *yardsticks)
+    for comparer in comparers:
+        of_sites: dict[tuple[str, tuple[str, ...]], Measurement] = {}
+        for pair in pairs:
+            spaces = pair.first, pair.second, pair.resampled, pair.untrained
             # Hubness is of one site, and comes again with every pair that it is in.
-            known = {(m.name, m.sites, m.settings.get("scaling")) for m in measurements}
-            measurements += [m for m in found if (m.name, m.sites, m.settings.get("scaling")) not in known]
-            if found[0].value is not None:
-                curves.append(overlap_curve(pair.first, pair.second, how, *yardsticks))
+            of_sites |= {(found.name, found.sites): found for found in comparer.compare(*spaces)}
+            if not (pair.first.all_identical or pair.second.all_identical):
+                curves.append(overlap_curve(comparer, *spaces))
+        measurements += of_sites.values()
     return measurements, curves
 
 
@@ -133,10 +136,10 @@ def measure_as_study(pairs: Sequence[Pair]) -> list[Measurement]:
     return found
 
 
-def galleries(store: FeatureStore, pairs: Sequence[Pair], how: Geometry, folder: Path) -> list[dict[str, Any]]:
+def galleries(store: FeatureStore, pairs: Sequence[Pair], comparer: Comparer, folder: Path) -> list[dict[str, Any]]:
     """Neighbours before and after as JSON, their pictures written into `folder`. Raises ConfigError where the pictures
     can't be had again."""
     pictures = StorePictures(store)
-    found = [neighbour_gallery(pair.first, pair.second, how) for pair in pairs]
+    found = [neighbour_gallery(comparer, pair.first, pair.second) for pair in pairs]
     files = pictures.save({place for gallery in found for place in gallery.places}, folder)
     return [gallery.shown(store.ids, files) for gallery in found]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from chiasm.probe.neighbours import nearest_neighbours
-from chiasm.probe.overlap import displacement_by_group, knor, matches
+from chiasm.probe.overlap import matches, overlap
 from chiasm.probe.similarity import pair_sums
 from chiasm.probe.space import Points, Space, check_same_items
 from chiasm.probe.spectrum import SUMMARIES, token_energies
@@ -25,10 +25,9 @@ def study_geometry(first: Space, second: Space, seed: int = 0) -> dict[str, floa
     same items. Raises DataError for different items and for 100 items or fewer."""
     check_same_items(first, second)
     found = matches(*(nearest_neighbours(Points(space), max(KS)).index for space in (first, second)))
-    everyone = np.zeros(len(first), dtype=np.int64)
-    overlap, moved = knor(found), displacement_by_group(found, everyone)[0]
-    numbers = {f"knor@{k}": float(overlap[k - 1]) for k in KS}
-    numbers |= {f"rank_displacement@{k}": float(moved[k - 1] / (len(first) * k)) for k in KS}
+    shared = overlap(found)
+    numbers = {f"knor@{k}": float(shared.knor[k - 1]) for k in KS}
+    numbers |= {f"rank_displacement@{k}": float(shared.displacement[k - 1]) for k in KS}
     chosen = np.sort(np.random.default_rng(seed).permutation(len(first))[:MOST_PAIRED])
     some = [
         Space(space.site, [space.ids[i] for i in chosen], space.vectors[chosen], space.norm)

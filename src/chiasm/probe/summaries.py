@@ -9,7 +9,7 @@ from torch import Tensor
 
 from chiasm.models.adapters.transformers.vision import grouped
 from chiasm.models.features import Features
-from chiasm.probe.comoments import Comoments
+from chiasm.probe.comoments import Centred, Comoments
 from chiasm.probe.spectrum import gram_energies
 from chiasm.probe.token_sample import sampled_places
 
@@ -79,18 +79,24 @@ class RunningSums:
 
     def add_features(self, features: Mapping[str, Features]) -> None:
         before: Features | None = None
+        rows: Centred | None = None
         own: Comoments | None = None
         for site, at in features.items():
             repeated = before is not None and same_tokens(before, at)
-            if own is None or not repeated:
-                own = Comoments.of(at.tokens, at.tokens)
+            rows_before = rows
+            if rows is None or own is None or not repeated:
+                rows = Centred.of(at.tokens)
+                own = Comoments.of(rows, rows)
             self._add((site, site), own)
-            if before is not None:
+            if before is not None and rows_before is not None:
                 same = [i for i, (a, b) in enumerate(zip(before.lengths, at.lengths, strict=True)) if a == b]
                 if repeated:
                     self._add((before.site, site), own)
+                elif len(same) == len(at):
+                    self._add((before.site, site), Comoments.of(rows_before, rows))
                 elif same:
-                    self._add((before.site, site), Comoments.of(before.select(same).tokens, at.select(same).tokens))
+                    some = (Centred.of(each.select(same).tokens) for each in (before, at))
+                    self._add((before.site, site), Comoments.of(*some))
             before = at
 
     def add(self, other: RunningSums) -> None:

@@ -18,6 +18,7 @@ MOST_LABELS = 3
 """Lines that are named at their ends; more are named above."""
 ROW = 0.27
 """Inches of a row."""
+MOST_TICKS = 6
 YARDSTICKS = {"null": ("x", QUIET), "ceiling": ("|", GREEN), "control": ("D", ORANGE)}
 
 
@@ -79,6 +80,8 @@ def dots_chart(
     name: str, title: str, rows: Sequence[tuple[str, Measurement]], unit: str, caption: str = ""
 ) -> Chart | None:
     """A measurement a row, with its interval and yardsticks; None where no row has a value."""
+    from matplotlib.ticker import MaxNLocator
+
     rows = [(label, one) for label, one in rows if one.value is not None]
     if not rows:
         return None
@@ -102,6 +105,7 @@ def dots_chart(
     axes.set_xlabel(unit)
     axes.tick_params(axis="y", labelcolor=INK, length=0)
     axes.margins(x=0.06)
+    axes.xaxis.set_major_locator(MaxNLocator(MOST_TICKS))
     handles = [_mark("o", BLUE, "measured, 95 %"), *(_mark(*YARDSTICKS[one], one) for one in known)]
     figure.legend(handles=handles, loc="outside upper left", ncols=4, fontsize=8.5, frameon=False,
                   labelcolor=INK, handletextpad=0.2, columnspacing=1.2, borderpad=0)  # fmt: skip

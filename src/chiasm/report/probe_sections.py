@@ -35,7 +35,7 @@ LEADS = {
     "bound of what is there: read it between its null and its ceiling, and see whether its learning curve still "
     "rises. Round trip: sent through the real connector and compared there.",
     "perturb": "The ceiling is the connector's own output put back: what changes even so is the noise floor. The null "
-    "is the mean token in every place, the control noise of the same size.",
+    "is the mean token in every place for answers, another picture's for captions; the control noise of the same size.",
     "readout": "One linear probe of one capacity at every site. What is above the control is selectivity: read from "
     "the features, not made up by the probe.",
     "use": "By how much the right answers are likelier with the picture's own features than with another's or a mean.",
@@ -88,11 +88,15 @@ class Section:
         return kept.index(min(kept)) if kept else 0
 
     @property
+    def subject(self) -> str:
+        """The model, and what it is compared with."""
+        reference = self.about.get("reference")
+        return f"{self.about.get('model', '')}{f' against {reference}' if reference else ''}"
+
+    @property
     def eyebrow(self) -> str:
         """Of which model and which pictures."""
-        model = str(self.about.get("model", ""))
-        if reference := self.about.get("reference"):
-            model += f" against {reference}"
+        model = self.subject
         if dataset := self.about.get("dataset"):
             return f"{model} · {self.about.get('pictures', 0):,} pictures of {dataset}"
         return model
