@@ -227,7 +227,6 @@ def test_every_dialect_has_a_run_folder(files: Files, tmp_path: Path) -> None:
         ("cross-modal", "--gt", "p", "--similarity", "m", "--dot"),
         ("cross-modal", "--gt", "p"),
         ("clipscore", "--images", "i", "--pred", "s", "--model", "m", "--ids", "x"),
-        ("chartqa",),
     ],
 )
 def test_options_that_do_not_go_together(given: tuple[str, ...]) -> None:

@@ -25,10 +25,13 @@ from chiasm.report.score_faults import faults_of
 from chiasm.report.score_gallery import best_threshold, score_gallery
 from chiasm.report.score_headline import headline, verdicts
 from chiasm.report.score_runs import Run, read_runs
+from chiasm.report.score_slices import slice_tables
+from chiasm.score.bootstrap import parts
 from chiasm.score.captioning.chair import Vocabulary, chair_item
 from chiasm.score.choice.pope import score_pope
 from chiasm.score.compare import compare
 from chiasm.score.faults import find_faults
+from chiasm.score.judgement.bradley_terry import score_preferences
 from chiasm.score.measures import measures_of
 from chiasm.score.regions.coco import score_coco
 from chiasm.score.result import Item, Score, Value
@@ -366,3 +369,29 @@ def test_the_page_filters_sorts_and_saves_in_a_browser(two_runs: list[Path], tmp
     assert seen["rising"] == seen["falling"][::-1] or seen["rising"] == sorted(seen["rising"])
     assert seen["sort"] == "ascending"
     assert seen["saves"] == 0
+
+
+def test_a_page_has_no_part_without_content(tmp_path: Path) -> None:
+    """Features have no items, faults or slices; of preferences the win rates are there by system alone."""
+    score = Score("features", "given features", (Value("fid", 4.0, 200),), ())
+    truth = tmp_path / "real.npy"
+    truth.write_bytes(b"\x93NUMPY")
+    write_score(tmp_path / "fid", score, {"truth": truth, "predictions": truth})
+    page = write_report([tmp_path / "fid"], tmp_path / "page.html").read_text("utf-8")
+    for part in ("<h3>What the faults cost", "<h3>Gallery", "<h3>Data quality", "of 0 pictures"):
+        assert part not in page
+    pairs = "item,left,right,winner\n1,a,b,a\n2,a,b,b\n3,b,a,a\n"
+    (tmp_path / "p.csv").write_text(pairs)
+    preferred = score_preferences(tmp_path / "p.csv")
+    write_score(tmp_path / "people", preferred, {"file": tmp_path / "p.csv"})
+    tables = {(table.key, table.metric): dict(table.rows) for table in slice_tables(read_runs([tmp_path / "people"]))}
+    assert {system: marks[0].text for system, marks in tables["system", "win_rate"].items()} == {
+        "a": "0.667", "b": "0.333",
+    }  # fmt: skip
+
+
+def test_labels_with_numbers_stand_in_their_order() -> None:
+    items = [Item(str(k), str(k), "", "", "", {"n": 1.0}, slices={"words": label}) for k, label in enumerate(
+        ("10 or more", "2 to 4", "1 word")
+    )]  # fmt: skip
+    assert [where[1] for where, _ in parts(items, ["words"]) if where] == ["1 word", "2 to 4", "10 or more"]

@@ -33,7 +33,7 @@ def test_intervals_cover_the_truth_95_times_in_100(images: int) -> None:
     # Images differ in difficulty; 1 to 6 questions each, and yes/no answers of which half are truly yes.
     # Accuracy is a ratio with a random denominator, F1 is no mean of anything an image has.
     rng = np.random.default_rng(images)
-    runs, covered = 4000, np.zeros(2)
+    runs, covered = 2000, np.zeros(2)
     for seed in range(runs):
         asked = rng.integers(1, 7, size=images)
         right = rng.binomial(asked, rng.beta(2, 1, size=images))

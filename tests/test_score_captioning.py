@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chiasm.errors import DataError
-from chiasm.score.captioning.bleu import bleu_counts, bleu_per_image
+from chiasm.score.captioning.bleu import bleu
 from chiasm.score.captioning.cider import cider
 from chiasm.score.captioning.ngrams import Corpus
 from chiasm.score.captioning.rouge import rouge_l
@@ -30,18 +30,24 @@ def test_published_numbers_of_the_clipscore_example(shared_data: Path, kind: str
     assert {name: round(values[name] or 0.0, 4) for name in PUBLISHED[kind]} == PUBLISHED[kind]
 
 
+def bleu_of_each_image(hypotheses: list[str], references: list[list[str]], n: int) -> np.ndarray:
+    """BLEU-n of the captions one by one, from the statistics of their items."""
+    rows = [str(row) for row in range(len(hypotheses))]
+    items = caption_items(dict(zip(rows, references, strict=True)), dict(zip(rows, hypotheses, strict=True)))
+    return bleu({name: np.array([item.statistics[name] for item in items]) for name in items[0].statistics}, n)
+
+
 def test_bleu_by_hand() -> None:
     # "a a a" has 3 words; "a b" and "a a c d" are 1 word away: the shorter counts as reference length, no penalty.
     # Clipped: "a" at most twice (second reference), "a a" once. BLEU-1 = 2/3, BLEU-2 = sqrt(2/3 * 1/2).
-    counts = bleu_counts(Corpus.of(["a a a"], [["a b", "a a c d"]]))
-    assert counts.reference_length[0] == 2
-    assert bleu_per_image(counts, 1)[0] == pytest.approx(2 / 3)
-    assert bleu_per_image(counts, 2)[0] == pytest.approx(math.sqrt(1 / 3))
+    captions = ["a a a"], [["a b", "a a c d"]]
+    assert bleu_of_each_image(*captions, n=1) == pytest.approx(2 / 3)
+    assert bleu_of_each_image(*captions, n=2) == pytest.approx(math.sqrt(1 / 3))
 
 
 def test_bleu_brevity_penalty_by_hand() -> None:
     # 2 words against 4, both right: exp(1 - 4/2).
-    assert bleu_per_image(bleu_counts(Corpus.of(["a b"], [["a b c d"]])), 1)[0] == pytest.approx(math.exp(-1))
+    assert bleu_of_each_image(["a b"], [["a b c d"]], n=1) == pytest.approx(math.exp(-1))
 
 
 def test_rouge_takes_precision_and_recall_from_different_references() -> None:
@@ -79,7 +85,7 @@ def test_equal_to_pycocoevalcap(images: list[tuple[str, list[str]]]) -> None:
     corpus = Corpus.of(hypotheses, references)
     _, official = bleu_module.Bleu(4).compute_score(truth, said, verbose=0)
     for n in range(1, 5):
-        np.testing.assert_allclose(bleu_per_image(bleu_counts(corpus), n), official[n - 1], atol=1e-9)
+        np.testing.assert_allclose(bleu_of_each_image(hypotheses, references, n), official[n - 1], atol=1e-9)
     if any(line for lines in references for line in lines):  # the official code fails on references without a word
         np.testing.assert_allclose(cider(corpus).cider_d, cider_module.Cider().compute_score(truth, said)[1], atol=1e-9)
     np.testing.assert_allclose(rouge_l(hypotheses, references), rouge_module.Rouge().compute_score(truth, said)[1])

@@ -73,7 +73,7 @@ def write(tmp_path):
 def test_parts_and_their_mean(write):
     human = write("human.json", HUMAN), write("h.json", [{"answer": text} for text in ("10.2", "Chile", "1,000", "2")])
     augmented = write("augmented.json", AUGMENTED), write("a.jsonl", '{"question_id": 0, "answer": "2018"}')
-    score = score_chartqa({"human": human, "augmented": augmented})
+    score = score_chartqa(*zip(human, augmented, strict=True))
     found = {(value.metric, value.slice): value.value for value in score.values}
     assert found["relaxed_accuracy.strict", None] == pytest.approx(3 / 5)
     assert found["relaxed_accuracy.lenient", None] == pytest.approx(4 / 5)
@@ -89,7 +89,7 @@ def test_parts_and_their_mean(write):
 def test_answers_meet_their_question_by_image_and_text(write):
     truth = write("human.json", HUMAN)
     said = [row | {"answer": row["label"]} for row in (HUMAN[1], HUMAN[2], HUMAN[0], HUMAN[3])]
-    score = score_chartqa({"human": (truth, write("said.json", said))})
+    score = score_chartqa([truth], [write("said.json", said)])
     assert [item.prediction for item in score.items] == ["10", "China", "1000", "2"]
     assert score.items[3].id == "human: b.png: How much? #2"
     assert not any("mean_of_parts" in value.metric for value in score.values)
@@ -97,34 +97,36 @@ def test_answers_meet_their_question_by_image_and_text(write):
 
 def test_answers_line_by_line(write):
     truth = write("human.json", HUMAN)
-    score = score_chartqa({"human": (truth, write("said.txt", "10\r\nchina\n\n2\n"))})
+    score = score_chartqa([truth], [write("said.txt", "10\r\nchina\n\n2\n")])
     assert [item.problem for item in score.items] == [None, None, "empty answer", None]
     with pytest.raises(DataError, match="has 3 answers without ids for 4 questions"):
-        score_chartqa({"human": (truth, write("said.txt", "10\nchina\n2"))})
+        score_chartqa([truth], [write("said.txt", "10\nchina\n2")])
 
 
 def test_bad_input(write):
     truth = write("human.json", HUMAN)
-    with pytest.raises(ConfigError, match="at least one part"):
-        score_chartqa({})
+    with pytest.raises(ConfigError, match="0 files of questions"):
+        score_chartqa([], [])
+    with pytest.raises(ConfigError, match="1 files of questions need as many files of answers, not 2"):
+        score_chartqa([truth], [truth, truth])
+    with pytest.raises(ConfigError, match="parts of the same name, human"):
+        score_chartqa([truth, write("test_human.json", HUMAN)], [truth, truth])
     with pytest.raises(DataError, match="entry 1: 'label' is 10, expected text"):
-        score_chartqa({"human": (write("number.json", [HUMAN[0] | {"label": 10}]), truth)})
+        score_chartqa([write("number.json", [HUMAN[0] | {"label": 10}])], [truth])
     with pytest.raises(DataError, match="no prediction for 3 of 4 ids"):
-        score_chartqa({"human": (truth, write("said.json", [HUMAN[0] | {"answer": "10"}]))})
-    some = score_chartqa({"human": (truth, write("said.json", [HUMAN[0] | {"answer": "10"}]))}, missing="wrong")
+        score_chartqa([truth], [write("said.json", [HUMAN[0] | {"answer": "10"}])])
+    some = score_chartqa([truth], [write("said.json", [HUMAN[0] | {"answer": "10"}])], missing="wrong")
     assert [item.problem for item in some.items] == [None, *["no prediction"] * 3]
 
 
 def test_chartqa_as_it_ships(shared_data, write):
     truth = shared_data / "chartqa" / "train" / "train_augmented.json"
     rows = json.loads(truth.read_text())
-    perfect = score_chartqa(
-        {"augmented": (truth, write("said.json", [row | {"answer": row["label"]} for row in rows]))}
-    )
+    perfect = score_chartqa([truth], [write("said.json", [row | {"answer": row["label"]} for row in rows])])
     assert [value.value for value in perfect.values[:2]] == [1.0, 1.0]
     assert perfect.values[0].n == 1000
     # An extra currency sign costs the strict rule every number, the lenient rule none.
     dollars = [{"question_id": index, "answer": "$" + row["label"]} for index, row in enumerate(rows)]
-    strict_value, lenient_value, *_ = score_chartqa({"augmented": (truth, write("dollars.json", dollars))}).values
+    strict_value, lenient_value, *_ = score_chartqa([truth], [write("dollars.json", dollars)]).values
     assert strict_value.value == 0.0
     assert lenient_value.value == 1.0

@@ -7,6 +7,7 @@ import pytest
 
 from chiasm.errors import DataError
 from chiasm.score.choice.mmbench import score_mmbench
+from chiasm.score.faults.unparsed import if_unparsed_were_right
 
 PICTURE = "iVBORw0KGgo" * 20_000  # longer than the 128 KiB that csv takes by default
 
@@ -71,7 +72,12 @@ def test_an_unparsed_answer_is_wrong_and_never_a_guess(truth, tmp_path):
     assert first == second
     [item] = [item for item in first.items if item.id == "0"]
     assert (item.parsed, item.problem) == (None, "names no option")
-    assert "1 answers name no option" in first.notes[0]
+    # All four passes of its question count anew, and only this one was wrong.
+    assert if_unparsed_were_right(first) == {
+        "accuracy.circular": 1.0,
+        "accuracy.all_passes": 1.0,
+        "accuracy.vanilla": 1.0,
+    }
 
 
 def test_copies_belong_to_the_picture_of_their_first_pass(truth, tmp_path):

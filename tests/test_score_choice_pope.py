@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from chiasm.errors import ConfigError, DataError
 from chiasm.score.choice.pope import score_pope
+from chiasm.score.faults.unparsed import if_unparsed_were_right
 
 
 def write_lines(path, rows, end="\n"):
@@ -65,7 +66,11 @@ def test_lmms_numbers_by_hand(pope):
     assert found["precision"] == found["recall"] == found["f1"] == pytest.approx(1 / 2)
     assert found["yes_ratio"] == pytest.approx(2 / 6)
     assert found["unparsed"] == pytest.approx(2 / 6)
-    assert any("2 answers are unparsed" in note for note in score.notes)
+    # Were "maybe" yes and "No, there is not" no, 4 of 6 would be right, and yes said to 1, 2 and 4 of the positives 1
+    # to 3.
+    assert if_unparsed_were_right(score) == pytest.approx(
+        dict.fromkeys(("accuracy", "precision", "recall", "f1"), 2 / 3)
+    )
 
 
 def test_vlmevalkit_numbers_by_hand(pope):
@@ -205,7 +210,7 @@ def test_answers_in_order_must_be_as_many_and_of_the_same_wording(pope, tmp_path
         pope(LABELS, ANSWERS[:5])
     questions = write_lines(tmp_path / "q.json", question_rows(["yes", "no"]))
     rows = [{"question": f"Is there a thing {n} in the image?", "answer": "yes"} for n in (2, 1)]
-    with pytest.raises(DataError, match=r"answer 1 answers .*thing 2.*'1' in that place"):
+    with pytest.raises(DataError, match=r"line 1 answers .*thing 2.*in that place is .*thing 1"):
         score_pope([questions], [write_lines(tmp_path / "a.json", rows)])
 
 
@@ -216,8 +221,8 @@ def test_missing_answers_are_an_error_unless_they_shall_count_as_wrong(tmp_path)
         score_pope(questions, answers)
     score = score_pope(questions, answers, missing="wrong")
     assert numbers(score)["accuracy"] == 0.5
-    assert score.items[1].problem == "no answer in the file"
-    assert "1 of 2 questions have no answer and count as wrong." in score.notes
+    assert score.items[1].problem == "no prediction"
+    assert "no prediction: 1 of 2 questions, counted as wrong." in score.notes
 
 
 @pytest.mark.parametrize(
@@ -227,7 +232,10 @@ def test_missing_answers_are_an_error_unless_they_shall_count_as_wrong(tmp_path)
         ([{"question_id": 1, "text": "yes"}, {"question_id": 7, "text": "yes"}], "unknown ids"),
         ([{"question_id": 1, "text": None}, {"question_id": 2, "text": "no"}], "'1': 'text' is None, expected text"),
         ([{"question_id": 1, "text": float("nan")}, {"question_id": 2, "text": "no"}], "is nan, expected text"),
-        ([{"question_id": 1, "caption": "yes"}, {"question_id": 2, "text": "no"}], "no 'answer' or 'text'"),
+        (
+            [{"question_id": 1, "caption": "yes"}, {"question_id": 2, "text": "no"}],
+            "no answer under 'prediction', 'answer'",
+        ),
         ([], "empty"),
     ],
 )

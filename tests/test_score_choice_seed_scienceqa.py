@@ -7,6 +7,7 @@ import pytest
 from chiasm.errors import ConfigError, DataError
 from chiasm.score.choice.scienceqa import score_scienceqa
 from chiasm.score.choice.seed import score_seed
+from chiasm.score.faults.unparsed import if_unparsed_were_right
 
 
 def numbers(score, where=None):
@@ -50,7 +51,7 @@ def test_seed_by_first_character_loses_a_sentence(seed_questions, tmp_path):
     score = score_seed(seed_questions, write(tmp_path / "p.jsonl", TRAILING_COMMAS), dialect="first_character")
     assert numbers(score)["accuracy"] == pytest.approx(1 / 3)
     assert numbers(score)["unparsed"] == pytest.approx(2 / 3)
-    assert "would be 1.0000 instead of 0.3333" in score.notes[0]
+    assert if_unparsed_were_right(score) == {"accuracy": 1.0}
 
 
 def test_seed_refuses_what_does_not_fit(seed_questions, tmp_path):
@@ -135,7 +136,7 @@ def test_scienceqa_splits_and_pictures_only(problems, tmp_path):
         ({"results": {"1": 0, "2": 2, "3": 0, "9": 0}}, "1 of 4 predictions are for unknown ids"),
         ({"results": {"1": 0}}, "no prediction for 2 of 3 ids"),
         ({"results": {"1": 0, "2": 2, "3": [0]}}, "problem '3': the answer is \\[0\\]"),
-        ({"accuracy": 1}, "expected 'outputs' or 'results'"),
+        ({"accuracy": 1}, "no id under 'question_id'.*only 'accuracy'"),
         ('{"results": {"1": 0, "2"', "in the middle|one JSON object"),
     ],
 )
@@ -160,5 +161,5 @@ def test_scienceqa_malformed_problems_are_named(tmp_path):
 @pytest.mark.parametrize("content", ["<html>not found</html>", "[]", "question_id,prediction\n"])
 def test_a_file_without_answers_is_never_all_wrong(seed_questions, tmp_path, content):
     (tmp_path / "p.txt").write_text(content)
-    with pytest.raises(DataError, match="no answer in it; expected rows with 'question_id' and 'prediction' or 'text'"):
+    with pytest.raises(DataError, match="holds no answers; expected a row an answer"):
         score_seed(seed_questions, tmp_path / "p.txt", missing="wrong")

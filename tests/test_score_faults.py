@@ -254,7 +254,7 @@ def test_documents_charts_and_rooms(tmp_path: Path) -> None:
     folder.mkdir()
     asked = [{"imgname": f"{n}.png", "query": "q", "label": "10"} for n in range(3)]
     answers = [row | {"prediction": text} for row, text in zip(asked, ("10", "$10", "15"), strict=True)]
-    score = score_chartqa({"human": (write(folder / "q.json", asked), write(folder / "a.json", answers))})
+    score = score_chartqa([write(folder / "human.json", asked)], [write(folder / "a.json", answers)])
     assert [(fault.cause, fault.detail) for fault in find_faults(score)] == [
         ("format only", ""), ("number off", "15 instead of 10: +5 (+50 %)"),
     ]  # fmt: skip

@@ -17,7 +17,7 @@ ITEMS = (
     Item("2", "a", "U+2028 \u2028 \r and \ud83d", None, "no", {"right": 0.0, "asked": 1.0}, "none", "neither", {}),
 )
 VALUES = summarise(ITEMS, {"accuracy": ratio("right", "asked")}, ["split"])
-SCORE = Score("pope", "official", VALUES, ITEMS, ("1 answer could not be parsed",))
+SCORE = Score("a task of its own", "official", VALUES, ITEMS, ("1 answer could not be parsed",))
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chiasm.score.captions import match_caption
+from chiasm.score.caption_mentions import match_caption
 from chiasm.score.names import Names, singular
 
 VOCABULARY = ("dog", "hot dog", "television", "glasses", "person", "bus", "knife", "sofa")

@@ -15,7 +15,6 @@ from chiasm.score.retrieval.ranking import (
     in_random_order,
     query_measures,
     ranked,
-    score_relevance_lists,
     score_run,
 )
 
@@ -133,14 +132,6 @@ def test_json_and_trec_layouts_agree(tmp_path):
     assert from_json.values == from_trec.values
 
 
-def test_relevance_lists(tmp_path):
-    rows = [{"id": 1, "relevance": [0, 1, 0, 1]}, {"id": 2, "relevance": [1], "relevant": 4}]
-    path = write(tmp_path / "lists.jsonl", "\n".join(map(json.dumps, rows)))
-    found = numbers(score_relevance_lists(path))
-    assert found["map"] == pytest.approx((1 / 2 + 1 / 4) / 2)
-    assert found["recall@5"] == pytest.approx((1 + 1 / 4) / 2)
-
-
 def test_missing_queries(tmp_path):
     qrels, run = write(tmp_path / "qrels", QRELS), write(tmp_path / "run", RUN.split("q2")[0])
     with pytest.raises(DataError, match="no prediction for 2 of 3"):
@@ -174,21 +165,10 @@ def test_runs_that_do_not_fit_are_named(tmp_path, run, message):
         score_run(write(tmp_path / "qrels", "q1 0 a 1\n"), write(tmp_path / "run", run))
 
 
-@pytest.mark.parametrize(
-    ("row", "message"),
-    [
-        ({"id": 1, "relevance": [1, None]}, "expected a list of finite numbers"),
-        ({"id": 1, "relevance": "11"}, "expected a list of finite numbers"),
-        ({"id": 1}, "expected a list of finite numbers"),
-        ({"id": 1, "relevance": [1, 1], "relevant": 1}, "'relevant' is 1, but 2 of the list are"),
-    ],
-)
-def test_relevance_lists_that_do_not_fit_are_named(tmp_path, row, message):
-    path = write(tmp_path / "l.jsonl", [row])
-    with pytest.raises(DataError, match=message):
-        score_relevance_lists(path)
+@pytest.mark.parametrize("cutoffs", [(), (5, 0)])
+def test_cutoffs_below_one_are_refused(tmp_path, cutoffs):
     with pytest.raises(ConfigError, match="cutoffs must be 1 or more"):
-        score_relevance_lists(path, cutoffs=[0])
+        score_run(write(tmp_path / "qrels", QRELS), write(tmp_path / "run", RUN), cutoffs)
 
 
 names = st.sampled_from(["a", "b", "c", "d10", "d9", "é"])

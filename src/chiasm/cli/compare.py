@@ -79,7 +79,9 @@ def _print_comparison(found: Comparison) -> None:
     from rich.table import Table
 
     sliced = any(one.slice for one in found.differences)
-    table = Table("metric", *(["of"] if sliced else []), "difference", "95 % interval", "p", "verdict")
+    table = Table()
+    for column in ("metric", *(["of"] if sliced else []), "difference", "95 % interval", "p", "verdict"):
+        table.add_column(column, overflow="fold")
     for one in found.differences:
         gap = one.gap
         interval = "" if gap.ci_low is None else f"{gap.ci_low:+.4f} to {gap.ci_high:+.4f}"

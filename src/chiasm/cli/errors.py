@@ -66,7 +66,7 @@ def errors(
             _print_examples(told.runs[name].table, pictures)
             _print_clusters(told.runs[name].clusters)
         for pair in told.pairs:
-            _print_pair(pair, "images" if found[pair.first].score.task.startswith("coco-") else "items")
+            _print_pair(pair, "images" if _is_detection(found[pair.first]) else "items")
         if told.suspects is not None:
             _print_suspects(told.suspects, pictures)
         if told.unannotated:
@@ -74,9 +74,16 @@ def errors(
 
 
 def _check_known(asked: list[str], name: str, run: FaultyRun, report: FaultReport) -> None:
+    from chiasm.score.regions.coco_costs import COSTED
+
     known = {*run.measures, *(cost.metric for row in report.runs[name].table for cost in row.costs)}
+    known |= set(COSTED) if _is_detection(run) else set()
     if unknown := [metric for metric in asked if metric not in known]:
         raise ConfigError(f"{name} has no metric {unknown[0]!r} to cost mistakes in, only {', '.join(sorted(known))}")
+
+
+def _is_detection(run: FaultyRun) -> bool:
+    return run.score.task.startswith("coco-")
 
 
 def _pictures(report: FaultReport, folder: Path) -> Mapping[str, Path]:
@@ -89,7 +96,8 @@ def _pictures(report: FaultReport, folder: Path) -> Mapping[str, Path]:
 
 
 def _print_table(name: str, run: FaultyRun, rows: tuple[FaultRow, ...], asked: list[str]) -> None:
-    """Costs are in the metrics asked for, or else in the first that ranks and that the row costs."""
+    """Costs are in the metrics asked for; else in AP and AP50 for detections, whose faults are told at IoU .5, and for
+    other items in the first metric that ranks and that the row costs."""
     from rich.console import Console
     from rich.table import Table
 
@@ -100,23 +108,28 @@ def _print_table(name: str, run: FaultyRun, rows: tuple[FaultRow, ...], asked: l
                 "  a lost n-gram has no cause of its own; `chiasm score chair` finds objects that are wrong or left out"
             )
         return
-    ranking = ["AP50", *(metric for metric, measure in run.measures.items() if measure.better is not None)]
+    ranking = [metric for metric, measure in run.measures.items() if measure.better is not None]
     costs = [{cost.metric: cost for cost in row.costs} for row in rows]
     own = [next((metric for metric in ranking if metric in row), "") for row in costs]
-    metrics = asked or sorted(set(own) - {""})
-    one_column = not asked and len(metrics) > 1
+    metrics = asked or (["AP", "AP50"] if _is_detection(run) else sorted(set(own) - {""}))
+    one_column = not asked and not _is_detection(run) and len(metrics) > 1
     wrong = len({fault.item for fault in run.faults if fault.cause != "loose"})
-    title = f"{name}: {run.score.task}, {wrong} of {len(run.score.items)} items with a mistake"
+    items = len(run.score.items)
+    counted = f"{items} detections and missed objects, {wrong}" if _is_detection(run) else f"{wrong} of {items} items"
+    title = f"{name}: {run.score.task}, {counted} with a mistake"
     table = Table(title=title, title_justify="left")
     table.add_column("kind, cause", overflow="fold")
-    for column in ("count", "of items"):
-        table.add_column(column, justify="right")
+    table.add_column("count", justify="right")
+    if not _is_detection(run):  # detections and missed objects together are no whole to have a share of
+        table.add_column("of items", justify="right")
     for column in ["change"] if one_column else [f"change of {metric}" for metric in metrics]:
         table.add_column(column, justify="right", overflow="fold")
     for row, cost, first in zip(rows, costs, own, strict=True):
-        cells = [f"{first} {_cost(cost.get(first))}"] if one_column else [_cost(cost.get(metric)) for metric in metrics]
+        told = _cost if one_column or len(metrics) == 1 else _short_cost
+        cells = [f"{first} {told(cost.get(first))}"] if one_column else [told(cost.get(metric)) for metric in metrics]
         label = row.kind if row.cause is None else f"  {row.cause}"
-        table.add_row(label, str(row.count), f"{row.share:.1%}", *cells, style="bold" if row.cause is None else None)
+        share = [] if _is_detection(run) else [f"{row.share:.1%}"]
+        table.add_row(label, str(row.count), *share, *cells, style="bold" if row.cause is None else None)
     Console().print(table, markup=False)
 
 
@@ -125,6 +138,18 @@ def _cost(cost: FaultCost | None) -> str:
         return "-"
     interval = f" ({cost.ci_low:+.3f} to {cost.ci_high:+.3f})" if cost.ci_low is not None else ""
     return f"{cost.change:+.4f}{interval}"
+
+
+def _short_cost(cost: FaultCost | None) -> str:
+    """As `_cost`, so short that two metrics fit into 80 columns beside each other."""
+    if cost is None:
+        return "-"
+    change, *ends = (
+        f"{number:{sign}.3f}".replace("0.", ".", 1) if abs(number) < 1 else f"{number:{sign}.3f}"
+        for number, sign in ((cost.change, "+"), (cost.ci_low, ""), (cost.ci_high, ""))
+        if number is not None
+    )
+    return f"{change}  {ends[0]:>4} to {ends[1]:>4}" if ends else change
 
 
 def _print_examples(rows: tuple[FaultRow, ...], pictures: Mapping[str, Path]) -> None:

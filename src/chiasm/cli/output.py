@@ -31,12 +31,13 @@ def errors_to_exit() -> Iterator[None]:
         typer.secho(f"chiasm: {error}", fg="red", err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        typer.echo("chiasm: stopped; the same command of train or examine goes on from here", err=True)
+        typer.echo("chiasm: stopped; the same command of train, examine or probe extract goes on from here", err=True)
         raise typer.Exit(130) from None
 
 
 def print_score(score: Score, as_json: bool) -> None:
     """One JSON object, or a table with what must be read beside it."""
+    from chiasm.score.baselines import beside
     from chiasm.score.score_folder import summary
 
     if as_json:
@@ -57,25 +58,49 @@ def print_score(score: Score, as_json: bool) -> None:
         if where and labels[where[0]] == 1 and all(sizes.get(value.metric) == value.n for value in values):
             continue  # the only label of its key, which says what all items say
         key, of_slice = (where[0], ": ".join(where)) if where else ("", "")
-        if where and (len(values) > 1 or key != key_before):
+        metrics = [value.metric for value in values if beside(value.metric) is None]
+        if where and (len(metrics) > 1 or key != key_before):
             table.add_section()
-        if where and len(values) > 1:
+        if where and len(metrics) > 1:
             table.add_row(Text(of_slice, style="bold"))
-        for value in values:
-            name = f"{of_slice}, {value.metric}" if where and len(values) == 1 else value.metric
-            table.add_row(Text(name), *_cells(value))
+        for value in _under_their_metrics(values):
+            short = beside(value.metric)
+            if short and short[1] in metrics:
+                table.add_row(Text(f"  {short[0]}"), *_cells(value), style="dim")
+            else:
+                name = f"{of_slice}, {value.metric}" if where and len(metrics) == 1 else value.metric
+                table.add_row(Text(name), *_cells(value))
         key_before = key
     console = Console()
     console.print(f"{score.task}, dialect {score.dialect}", markup=False, highlight=False, style="italic")
     console.print(table)
-    unparsed = score.counts.unparsed
     methods = ", ".join(
         dict.fromkeys(one.method for one in score.values if one.method and not one.method.startswith("baseline"))
     )
     notes = [f"intervals: {methods}"] if methods else []
-    notes += [f"{unparsed} of {len(score.items)} items could not be parsed"] if unparsed else []
-    for note in [*notes, *score.notes]:
+    for note in [*notes, *_unparsed_note(score), *score.notes]:
         console.print(f"note: {note}", markup=False, highlight=False)
+
+
+def _under_their_metrics(values: Sequence[Value]) -> list[Value]:
+    """Each metric before what stands beside it; what stands beside no metric that is there comes last."""
+    from chiasm.score.baselines import beside
+
+    place = {value.metric: number for number, value in enumerate(values)}
+    return sorted(values, key=lambda value: place.get((beside(value.metric) or ("", value.metric))[1], len(values)))
+
+
+def _unparsed_note(score: Score) -> list[str]:
+    from chiasm.score.faults.unparsed import if_unparsed_were_right
+
+    unparsed = score.counts.unparsed
+    if not unparsed:
+        return []
+    note = f"{unparsed} of {len(score.items)} items could not be parsed and count as wrong"
+    for metric, value in if_unparsed_were_right(score).items():
+        now = next(one.value for one in score.values if one.metric == metric and one.slice is None)
+        return [f"{note}; if all of them were right, {metric} would be {_shown(value)} instead of {_shown(now)}"]
+    return [note]
 
 
 def print_dialects(scores: Sequence[Score]) -> None:

@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from chiasm.cli.score_task import Blind, Dialect, MissingWrong, Predictions, Truth, missing_as, task
+from chiasm.cli.score_task import (
+    Blind,
+    BlindOfEach,
+    Dialect,
+    MissingWrong,
+    Predictions,
+    PredictionsOfEach,
+    Truth,
+    Truths,
+    missing_as,
+    task,
+)
 from chiasm.score.result import Score
 
 panel = "Answers"
@@ -80,41 +91,32 @@ def gqa(
 
 
 @task(panel)
-def docvqa(gt: Truth, pred: Predictions, missing_wrong: MissingWrong = False) -> Score:
+def docvqa(gt: Truth, pred: Predictions, blind: Blind = None, missing_wrong: MissingWrong = False) -> Score:
     """ANLS of DocVQA, by the official rule and by the paper's."""
     from chiasm.score.vqa.anls import score_anls
 
-    return score_anls(gt, pred, missing_as(missing_wrong))
+    return score_anls(gt, pred, missing_as(missing_wrong), blind=blind)
 
 
 @task(panel)
-def infovqa(gt: Truth, pred: Predictions, missing_wrong: MissingWrong = False) -> Score:
+def infovqa(gt: Truth, pred: Predictions, blind: Blind = None, missing_wrong: MissingWrong = False) -> Score:
     """ANLS of InfographicVQA, by answer type too."""
-    return docvqa(gt, pred, missing_wrong)
+    return docvqa(gt, pred, blind, missing_wrong)
 
 
 @task(panel)
 def chartqa(
-    human: Annotated[
-        tuple[Path, Path] | None, typer.Option(help="Questions and predictions of the human part.")
-    ] = None,
-    augmented: Annotated[
-        tuple[Path, Path] | None, typer.Option(help="Questions and predictions of the augmented part.")
-    ] = None,
-    missing_wrong: MissingWrong = False,
+    gt: Truths, pred: PredictionsOfEach, blind: BlindOfEach = None, missing_wrong: MissingWrong = False
 ) -> Score:
-    """ChartQA's relaxed accuracy, strict and lenient side by side."""
+    """ChartQA's relaxed accuracy, strict and lenient side by side, of each part (human, augmented) and their mean."""
     from chiasm.score.vqa.chartqa import score_chartqa
 
-    parts = {name: files for name, files in (("human", human), ("augmented", augmented)) if files}
-    if not parts:
-        raise typer.BadParameter("give --human QUESTIONS PREDICTIONS, --augmented QUESTIONS PREDICTIONS, or both")
-    return score_chartqa(parts, missing_as(missing_wrong))
+    return score_chartqa(gt, pred, missing_as(missing_wrong), blind=blind)
 
 
 @task(panel)
-def daquar(gt: Truth, pred: Predictions, missing_wrong: MissingWrong = False) -> Score:
+def daquar(gt: Truth, pred: Predictions, blind: Blind = None, missing_wrong: MissingWrong = False) -> Score:
     """DAQUAR's accuracy and WUPS; WUPS needs WordNet (nltk's data, or Debian's wordnet-base)."""
     from chiasm.score.vqa.daquar import score_daquar
 
-    return score_daquar(gt, pred, missing=missing_as(missing_wrong))
+    return score_daquar(gt, pred, missing=missing_as(missing_wrong), blind=blind)

@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from chiasm.cli.score_task import Blind, Dialect, MissingWrong, Predictions, Truth, missing_as, task
+from chiasm.cli.score_task import (
+    Blind,
+    BlindOfEach,
+    Dialect,
+    MissingWrong,
+    Predictions,
+    PredictionsOfEach,
+    Truth,
+    Truths,
+    missing_as,
+    task,
+)
 from chiasm.score.result import Score
 
 panel = "Yes or no, and choice"
@@ -17,15 +28,13 @@ Table = Annotated[Path, typer.Option("--pred", help="One table with everything: 
 
 @task(panel)
 def pope(
-    gt: Annotated[list[Path], typer.Option("--gt", help="Questions of a split; repeat it for the other splits.")],
-    pred: Annotated[list[Path], typer.Option("--pred", help="Answers to each, in the same order.")],
+    gt: Truths,
+    pred: PredictionsOfEach,
     llava_questions: Annotated[
         Path | None, typer.Option(help="LLaVA's own list, if its answers are numbered by it.")
     ] = None,
     dialect: Dialect = "official",
-    blind: Annotated[
-        list[Path] | None, typer.Option(help="Answers of the same model without the pictures, as many as --pred.")
-    ] = None,
+    blind: BlindOfEach = None,
     missing_wrong: MissingWrong = False,
 ) -> Score:
     """POPE by split: accuracy, precision, recall, F1, yes-ratio. Dialects: official, lmms, vlmevalkit."""
@@ -84,11 +93,11 @@ def scienceqa(
 
 
 @task(panel)
-def nlvr2(gt: Truth, pred: Predictions, missing_wrong: MissingWrong = False) -> Score:
+def nlvr2(gt: Truth, pred: Predictions, blind: Blind = None, missing_wrong: MissingWrong = False) -> Score:
     """NLVR2: accuracy of pairs, and consistency of sentences."""
     from chiasm.score.choice.pairs import score_nlvr2
 
-    return score_nlvr2(gt, pred, missing_as(missing_wrong))
+    return score_nlvr2(gt, pred, missing_as(missing_wrong), blind)
 
 
 @task(panel)

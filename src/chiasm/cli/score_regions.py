@@ -74,7 +74,7 @@ def masks(gt: Truth, pred: Predictions, missing_wrong: MissingWrong = False) -> 
 
 @task(panel)
 def pointing(gt: Truth, pred: Predictions, missing_wrong: MissingWrong = False) -> Score:
-    """The pointing game: is the most important point in the region?"""
+    """The pointing game: is the most important point in the region? Attribution maps also have their energy and IoU."""
     from chiasm.score.regions.pointing import score_pointing
 
     return score_pointing(gt, pred, missing=missing_as(missing_wrong))

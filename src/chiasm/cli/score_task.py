@@ -31,6 +31,13 @@ MissingWrong = Annotated[
 Blind = Annotated[
     Path | None, typer.Option(help="Predictions of the same model without the pictures: what was seen, what guessed?")
 ]
+Truths = Annotated[
+    list[Path], typer.Option("--gt", help="Questions of a part (a split, a subset); repeat it for the other parts.")
+]
+PredictionsOfEach = Annotated[list[Path], typer.Option("--pred", help="Answers to each, in the same order.")]
+BlindOfEach = Annotated[
+    list[Path] | None, typer.Option("--blind", help="The same model's answers without the pictures, as many as --pred.")
+]
 Dialect = Annotated[str, typer.Option(help="Whose rules to score by.")]
 Ids = Annotated[
     Path | None, typer.Option(help="JSON list of the rows' ids; without it a row is known by its number, from 0.")

@@ -9,7 +9,9 @@ from math import isfinite
 from chiasm.errors import ChiasmError
 from chiasm.examine.compare_runs import compare_runs
 from chiasm.report.score_runs import Run, interval, is_baseline, number
+from chiasm.score.baselines import beside
 from chiasm.score.compare import Comparison, Difference
+from chiasm.score.faults.unparsed import if_unparsed_were_right
 from chiasm.score.regions.coco_costs import COST
 from chiasm.score.result import Value
 
@@ -89,10 +91,9 @@ def _baselines(run: Run, metric: str) -> dict[str, float]:
     """What answering without looking would score: "baseline.all_yes.accuracy" is "all yes" of accuracy."""
     found = {}
     for value in run.score.values:
-        if is_baseline(value) and value.slice is None and value.value is not None:
-            _, name, of = value.metric.split(".", 2)
-            if of == metric:
-                found[name.replace("_", " ")] = value.value
+        where = beside(value.metric)
+        if where and where[1] == metric and is_baseline(value) and value.slice is None and value.value is not None:
+            found[where[0].removeprefix("baseline ")] = value.value
     return found
 
 
@@ -219,6 +220,15 @@ def sentences(run: Run) -> list[str]:
             f"{number(abs(worst.change))} {direction}."
         )
     return words
+
+
+def unparsed_range(run: Run) -> str:
+    """How many items are unparsed or missing, and what the main metric would be if all of these were right."""
+    count = f"{run.score.counts.unparsed:,} unparsed or missing"
+    right = if_unparsed_were_right(run.score)
+    if run.main is None or run.main.metric not in right:
+        return count
+    return f"{count} ({run.main.metric} would be {number(right[run.main.metric])} if these were right)"
 
 
 def _counted(run: Run, value: Value) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from chiasm.errors import ChiasmError
 from chiasm.report.score_answers import calibration, calibration_sentence, yes_ratios
 from chiasm.report.score_faults import faults_of, model_against_model, suspects, unannotated
 from chiasm.report.score_gallery import best_threshold, score_gallery
-from chiasm.report.score_headline import headline, sentences, verdicts
+from chiasm.report.score_headline import headline, sentences, unparsed_range, verdicts
 from chiasm.report.score_runs import Run, read_runs
 from chiasm.report.score_slices import search, slice_tables
 from chiasm.score.doctor import Checkup, check_predictions
@@ -36,9 +36,10 @@ def score_page(folders: Sequence[Path], images: Path | None, max_pictures: int, 
         "dialects": list(dict.fromkeys(run.score.dialect for run in runs)),
         "lead": compared.lead if compared else sentences(runs[0]),
         "notes": list(dict.fromkeys(note for run in runs for note in run.score.notes)),
-        "unparsed": {run.name: n for run in runs if (n := sum(item.problem is not None for item in run.score.items))},
+        "unparsed": {run.name: unparsed_range(run) for run in runs if run.score.counts.unparsed},
         "headline": headline(runs),
         "verdicts": compared,
+        "told_apart": runs[0].has_faults,
         "faults": [faults_of(run) for run in runs],
         "against": model_against_model(runs),
         "suspects": suspects(runs),
@@ -72,16 +73,23 @@ class Checked:
 
 
 def quality(run: Run) -> list[Checked]:
-    """Of the files of predictions that were scored, if they are still there and the same."""
+    """Of the files of answers that were scored, if they are still there and the same."""
     found = []
-    for role, path in run.files("predictions").items():
-        truth = role.replace("predictions", "truth")
+    for role, path, truth in _answers(run):
         try:
-            known = input_path(run.folder, truth) if truth in run.files("truth") else None
+            known = input_path(run.folder, truth) if truth else None
             found.append(Checked(str(path), check_predictions(input_path(run.folder, role), known)))
         except ChiasmError as error:
             found.append(Checked(str(path), None, str(error)))
     return found
+
+
+def _answers(run: Run) -> Iterator[tuple[str, Path, str | None]]:
+    """Role and path of each file of predictions, and its truth's role. Folders and arrays are nothing to look at."""
+    for role, path in run.files("predictions").items():
+        if path.suffix not in (".npy", ".npz") and not path.is_dir():
+            truth = role.replace("predictions", "truth")
+            yield role, path, truth if truth in run.files("truth") else None
 
 
 def commands(runs: Sequence[Run], images: Path | None) -> dict[str, list[str]]:
@@ -95,6 +103,8 @@ def commands(runs: Sequence[Run], images: Path | None) -> dict[str, list[str]]:
         "slices": [shlex.join(["chiasm", "slice", folder]) for folder in folders],
         "report": [shlex.join(["chiasm", "report", *folders, *(["--images", str(images)] if images else [])])],
         "quality": [
-            shlex.join(["chiasm", "doctor", str(path)]) for run in runs for path in run.files("predictions").values()
+            shlex.join(["chiasm", "doctor", str(path), *(["--gt", str(run.files("truth")[truth])] if truth else [])])
+            for run in runs
+            for _, path, truth in _answers(run)
         ],
     }

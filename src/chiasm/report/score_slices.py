@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from chiasm.report.score_headline import Axis, Mark
 from chiasm.report.score_runs import Run, number
+from chiasm.score.baselines import beside
 from chiasm.score.bootstrap import summarise
 from chiasm.score.result import Value
 from chiasm.score.slices import worst_slices
@@ -25,7 +26,8 @@ class SliceTable:
 
 
 def slice_tables(runs: Sequence[Run]) -> list[SliceTable]:
-    """The main metric by each key that a run has it for, as scored or else computed from the items."""
+    """The main metric by each key that a run has it for, as scored or else computed from the items, and the
+    metrics that there are by slice alone, such as the win rate of a system."""
     by_run = [_values(run) for run in runs]
     asked = dict.fromkeys((value.slice[0], value.metric) for values in by_run for value in values if value.slice)
     tables = []
@@ -34,7 +36,7 @@ def slice_tables(runs: Sequence[Run]) -> list[SliceTable]:
         axis = Axis.of(runs, metric, [value for values in found for value in values.values()])
         labels = list(dict.fromkeys(label for values in found for label in values))
         rows = [(label, [axis.mark(of[label]) if label in of else None for of in found]) for label in labels]
-        if len(labels) > 1:
+        if len(labels) > 1 or not any(metric in run.overall for run in runs):
             tables.append(SliceTable(key, metric, rows))
     return tables
 
@@ -47,10 +49,10 @@ def _labelled(values: Sequence[Value], metric: str) -> Iterator[tuple[str, str, 
 
 
 def _values(run: Run) -> list[Value]:
-    if run.main is None:
-        return []
-    scored = [value for value in run.score.values if value.slice and value.metric == run.main.metric]
-    done = {value.slice[0] for value in scored if value.slice}
+    main = run.main.metric if run.main else None
+    metrics = {main} | {value.metric for value in run.score.values if beside(value.metric) is None} - set(run.overall)
+    scored = [value for value in run.score.values if value.slice and value.metric in metrics]
+    done = {value.slice[0] for value in scored if value.slice and value.metric == main}
     left = [key for key in run.slice_keys if key not in done]
     name = searched_metric(run)
     if left and name:

@@ -1,6 +1,7 @@
 """What a number must be read beside: the majority answer, and the same model without the picture.
 
 A baseline is a value ``baseline.NAME.METRIC``. One that is worked out from the truth alone has no interval.
+``right_blind_too.METRIC`` is the part of a metric's points that the same model has without the picture as well.
 """
 
 from __future__ import annotations
@@ -20,7 +21,21 @@ from chiasm.score.result import Item, Score, Value
 
 MAJORITY = "baseline: an answer chosen on the truth itself"
 
+RIGHT_BLIND_TOO = "right_blind_too"
+
 T = TypeVar("T")
+
+
+def beside(name: str) -> tuple[str, str] | None:
+    """What a value is called beside its metric, and the metric: "baseline.all_yes.f1" is the "baseline all yes" of
+    "f1". None for the name of a metric itself."""
+    kind, _, rest = name.partition(".")
+    if kind == RIGHT_BLIND_TOO:
+        return "right blind too", rest
+    if kind != "baseline":
+        return None
+    said, _, metric = rest.partition(".")
+    return f"baseline {said.replace('_', ' ')}", metric
 
 
 def majority_values(
@@ -104,7 +119,7 @@ def beside_blind(
             replace(item, statistics={"points": float(seen), "both": float(min(seen, unseen))})
             for item, seen, unseen in zip(score.items, intact, without, strict=True)
         )
-        values += summarise(both, {f"right_blind_too.{metric}": share("both", "points")}, slices, replicates)
+        values += summarise(both, {f"{RIGHT_BLIND_TOO}.{metric}": share("both", "points")}, slices, replicates)
     return replace(score, values=tuple(values))
 
 

@@ -10,9 +10,9 @@ from typing import Any
 from chiasm.data.records import by_id
 from chiasm.errors import DataError
 from chiasm.score.bootstrap import summarise
-from chiasm.score.choice.tables import table_rows
 from chiasm.score.measure import Measure, share
 from chiasm.score.result import Item, Score, Value
+from chiasm.score.tables import table_rows
 
 
 def score_winoground(scores: Path | str) -> Score:

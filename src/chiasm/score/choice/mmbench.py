@@ -11,13 +11,13 @@ from typing import Any
 
 from chiasm.data.records import by_id
 from chiasm.errors import DataError
+from chiasm.score.answer_files import Missing, answers_to, missing_note
 from chiasm.score.baselines import beside_blind, majority_values
 from chiasm.score.bootstrap import summarise
-from chiasm.score.choice.multiple_choice import choice_item, unparsed_note
-from chiasm.score.choice.predictions import Missing, answers_by_id, missing_note, text_of
-from chiasm.score.choice.tables import table_rows
+from chiasm.score.choice.multiple_choice import PREDICTED, choice_item
 from chiasm.score.measure import Measure, share
 from chiasm.score.result import Item, Score, Value
+from chiasm.score.tables import table_rows, text_of
 
 COPY = 1_000_000
 """A question's copies have its index plus 1, 2, ... times this."""
@@ -57,9 +57,9 @@ def score_mmbench(
         passes[row.first_pass].append(row)
     circular = any(len(copies) > 1 for copies in passes.values())
     _check_passes(passes, circular, truth)
-    texts = answers_by_id(predictions, "index", ("prediction",), rows, truth, missing)
+    texts = answers_to(predictions, rows, truth, missing, PREDICTED)
     items = [item for copies in passes.values() for item in _question_items(copies, texts)]
-    notes = [*missing_note(texts.values()), *unparsed_note(items)]
+    notes = [*missing_note(texts.values())]
     if not circular:
         notes.append("There is one pass for each question, so this is the vanilla value; the official one is circular.")
     score = Score(

@@ -13,11 +13,10 @@ import numpy as np
 from chiasm.errors import ConfigError, DataError
 from chiasm.score.baselines import beside_blind
 from chiasm.score.bootstrap import summarise
-from chiasm.score.choice.predictions import text_of
-from chiasm.score.choice.tables import table_rows
 from chiasm.score.choice.yes_no import MME_DIALECTS, YesNo
 from chiasm.score.measure import Measure, Metric, share
 from chiasm.score.result import Item, Score, Value
+from chiasm.score.tables import table_rows, text_of
 
 PERCEPTION = (
     "existence", "count", "position", "color", "posters", "celebrity", "scene", "landmark", "artwork", "OCR",
@@ -217,9 +216,6 @@ def _notes(items: Sequence[Item], groups: Mapping[str, Sequence[str]]) -> tuple[
                 f"{name.capitalize()} covers {len(tasks)} of {len(all_tasks)} tasks (at most {200 * len(tasks)} "
                 f"points); not in the file: {absent}."
             )
-    unparsed = sum(item.problem is not None for item in items)
-    if unparsed:
-        notes.append(f"{unparsed} answers are neither yes nor no and count as wrong.")
     single = sum(count == 1 for count in Counter(item.image for item in items).values())
     if single:
         notes.append(f"{single} pictures have one question instead of two and are left out of accuracy+.")

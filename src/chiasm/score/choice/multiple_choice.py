@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+from chiasm.score.answer_files import NO_PREDICTION
 from chiasm.score.baselines import majority_values
 from chiasm.score.bootstrap import parts
-from chiasm.score.choice.predictions import NOT_ANSWERED
 from chiasm.score.measure import Measure, share
 from chiasm.score.result import Item, Value
+
+PREDICTED = ("prediction", "text")
+"""The columns of what a model chose: not "answer", which tables of questions with options keep the truth under."""
 
 Choice = tuple[str | None, str]
 """The letter of the option, or None with the reason; else the rule that found it."""
@@ -63,7 +66,7 @@ def choice_item(
     question: str = "",
 ) -> Item:
     """One question with the statistics `questions`, `right`, `unparsed`, and `chance`, what guessing would score."""
-    letter, reason = parse(text, options) if text is not None else (None, NOT_ANSWERED)
+    letter, reason = parse(text, options) if text is not None else (None, NO_PREDICTION)
     return Item(
         id=id,
         image=image,
@@ -98,18 +101,6 @@ def baselines(items: Sequence[Item], keys: Sequence[str]) -> tuple[Value, ...]:
         chance.append(Value("baseline.chance.accuracy", mean, len(chosen), method="baseline", slice=where))
     rules = {"accuracy": lambda letter, truth: float(letter == truth)}
     return (*chance, *majority_values(items, [item.truth for item in items], lambda letter: (letter,), rules, keys))
-
-
-def unparsed_note(items: Sequence[Item]) -> tuple[str, ...]:
-    """The sentence that says how many answers name no option, and what they could add to the accuracy."""
-    count = sum(item.statistics["unparsed"] > 0 for item in items)
-    if not count:
-        return ()
-    right = sum(item.statistics["right"] for item in items)
-    return (
-        f"{count} answers name no option or several and count as wrong; were they all right, accuracy over all "
-        f"{len(items)} answers would be {(right + count) / len(items):.4f} instead of {right / len(items):.4f}.",
-    )
 
 
 def _bare(text: str) -> str:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from chiasm.data.records import by_id, id_text, records
 from chiasm.errors import DataError
+from chiasm.score.answer_files import Missing, answers_to, missing_note
 from chiasm.score.answers import normalise
-from chiasm.score.baselines import MAJORITY
+from chiasm.score.baselines import MAJORITY, beside_blind
 from chiasm.score.bootstrap import summarise
-from chiasm.score.choice.multiple_choice import choice_item, unparsed_note
-from chiasm.score.choice.predictions import Missing, answers_by_id, missing_note, text_of
-from chiasm.score.choice.tables import table_rows
+from chiasm.score.choice.multiple_choice import choice_item
 from chiasm.score.measure import Measure, share
 from chiasm.score.result import Item, Score, Value
+from chiasm.score.tables import table_rows, text_of
 
 _TRUE_OR_FALSE = {"T": "True", "F": "False"}
 _COLUMNS = ("identifier", "prediction")
@@ -28,7 +28,9 @@ class _Grouped:
     group: str
 
 
-def score_nlvr2(examples: Path | str, predictions: Path | str, missing: Missing = "error") -> Score:
+def score_nlvr2(
+    examples: Path | str, predictions: Path | str, missing: Missing = "error", blind: Path | str | None = None
+) -> Score:
     """Accuracy, and consistency: the share of sentences that are judged rightly for every pair of pictures they come
     with (Suhr et al. 2019, arXiv 1811.00491).
 
@@ -36,12 +38,13 @@ def score_nlvr2(examples: Path | str, predictions: Path | str, missing: Missing 
     (or ``label``), also as CSV, with or without a header, as the official script takes it. The script knows True and
     False; here an answer that names one of them, T or F alone in a longer text is read as well, and anything else is
     unparsed and wrong. An identifier is ``split-set-pair-sentence``: as in the script, pairs that differ in the third
-    part share a sentence. Intervals are by set of pictures, which several pairs and sentences share.
+    part share a sentence. Intervals are by set of pictures, which several pairs and sentences share. `blind` are the
+    predictions of the same model without the pictures, for what `beside_blind` says of the accuracy.
 
     Raises DataError for predictions that do not fit the examples and for labels that are not True or False.
     """
     rows = by_id(examples, records(examples), "identifier", "example")
-    texts = answers_by_id(predictions, "identifier", ("prediction", "label"), rows, examples, missing, _COLUMNS)
+    texts = answers_to(predictions, rows, examples, missing, ("prediction", "label"), _COLUMNS)
     found = []
     for name, row in rows.items():
         where = f"{examples}, identifier {name!r}"
@@ -62,7 +65,10 @@ def score_nlvr2(examples: Path | str, predictions: Path | str, missing: Missing 
     )
     if read:
         notes += (f"{read} answers are read that are not True or False alone; the official script has them wrong.",)
-    return _score("nlvr2", "official", found, notes)
+    score = _score("nlvr2", "official", found, notes)
+    if blind is None:
+        return score
+    return beside_blind(score, score_nlvr2(examples, blind, missing), {"accuracy": _ACCURACY})
 
 
 def score_groups(answers: Path | str) -> Score:
@@ -106,7 +112,7 @@ def _score(task: str, dialect: str, found: Sequence[_Grouped], notes: tuple[str,
     shape = (
         f"{len(groups)} groups of {' or '.join(map(str, sizes)) if len(sizes) <= 3 else f'{sizes[0]} to {sizes[-1]}'}."
     )
-    return Score(task, dialect, values, tuple(items), (*notes, *unparsed_note(items), shape))
+    return Score(task, dialect, values, tuple(items), (*notes, shape))
 
 
 def _with_group(name: str, members: Sequence[Item]) -> list[Item]:
@@ -120,10 +126,13 @@ def _with_group(name: str, members: Sequence[Item]) -> list[Item]:
     ]
 
 
+_ACCURACY = share("right", "questions")
+
+
 def measures(items: Sequence[Item]) -> dict[str, Measure]:
     """The metrics of `score_nlvr2` and of other pairs."""
     return {
-        "accuracy": share("right", "questions"),
+        "accuracy": _ACCURACY,
         "accuracy.group": share("groups_right", "groups"),
         "unparsed": share("unparsed", "questions", better=None),
     }

@@ -6,22 +6,21 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import numpy as np
 
 from chiasm.data.records import by_id, records
 from chiasm.errors import ConfigError, DataError
+from chiasm.score.answer_files import NO_PREDICTION, Missing, answers_in_order, answers_to, missing_note
 from chiasm.score.baselines import beside_blind
 from chiasm.score.bootstrap import parts, summarise
-from chiasm.score.choice.predictions import NOT_ANSWERED, Missing, answers_by_id, missing_note, text_of
-from chiasm.score.choice.yes_no import POPE_DIALECTS, UNPARSED, YES_BY_DEFAULT
+from chiasm.score.choice.yes_no import POPE_DIALECTS, YES_BY_DEFAULT
 from chiasm.score.measure import Measure, Metric, share
 from chiasm.score.result import Item, Score, Value
+from chiasm.score.tables import text_of
 
 Dialect = Literal["official", "lmms", "vlmevalkit"]
-
-_ANSWER_KEYS = ("answer", "text")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +44,9 @@ def score_pope(
 
     `questions` are files of ``{question_id, image, text, label}``, one for each split, which is named after its file
     ("coco_pope_random.json" is "random") or after its rows' ``category``. `answers` are as many files in the same
-    order: ``{question_id, text}``, or ``{question, answer}`` in the order of the questions. LLaVA numbers the questions
-    of all splits anew; with its list of them, ``{question_id, image, text, category}``, as `llava_questions`, one file
-    of answers serves all splits.
+    order, ``{question_id, text}`` or ``{question, answer}`` in the order of the questions, as `answers_in_order` says.
+    LLaVA numbers the questions of all splits anew; with its list of them, ``{question_id, image, text, category}``, as
+    `llava_questions`, one file of answers serves all splits.
 
     With several splits there are also the means of their accuracies and of their F1, which papers report; all other
     values pool the questions. Intervals are by image, over all splits that share it. Precision is None where no answer
@@ -72,11 +71,7 @@ def score_pope(
     elif len(answers) != len(questions):
         raise ConfigError(f"{len(questions)} files of questions need as many files of answers, not {len(answers)}")
     else:
-        texts = [
-            text
-            for file, truth_path, path in zip(by_file, questions, answers, strict=True)
-            for text in _texts(file, truth_path, path, missing)
-        ]
+        texts = [text for file, path in zip(by_file, answers, strict=True) for text in _texts(file, path, missing)]
     items = [_item(question, text, dialect) for question, text in zip(asked, texts, strict=True)]
     values = summarise(items, _BY_SPLIT, slices=("split",))
     values += summarise(items, _means_of_splits(items))
@@ -103,30 +98,9 @@ def _questions(path: Path | str) -> list[_Question]:
     return found
 
 
-def _texts(asked: Sequence[_Question], truth_path: Path | str, path: Path | str, missing: Missing) -> list[str | None]:
-    rows = list(records(path))
-    if any("question_id" in row for _, row in rows):
-        ids = [question.id for question in asked]
-        return list(answers_by_id(path, "question_id", _ANSWER_KEYS, ids, truth_path, missing).values())
-    if len(rows) != len(asked):
-        raise DataError(
-            f"{path} has {len(rows)} answers, {truth_path} has {len(asked)} questions; answers without question_id are "
-            "read in order, so there must be one for each question"
-        )
-    return [
-        _in_order(question, row, f"{path}, answer {number}")
-        for question, (number, row) in zip(asked, rows, strict=True)
-    ]
-
-
-def _in_order(question: _Question, row: Mapping[str, Any], where: str) -> str:
-    wording = row.get("question")
-    if isinstance(wording, str) and question.text.strip() not in wording:
-        raise DataError(
-            f"{where} answers {wording!r}, but question {question.id!r} in that place is {question.text!r}: answers "
-            "without question_id must be in the order of the questions"
-        )
-    return text_of(row, _ANSWER_KEYS, where)
+def _texts(asked: Sequence[_Question], path: Path | str, missing: Missing) -> list[str | None]:
+    pairs = [(question.image, question.text) for question in asked]
+    return answers_in_order(path, pairs, missing, [question.id for question in asked])
 
 
 def _llava_texts(
@@ -137,7 +111,7 @@ def _llava_texts(
     missing: Missing,
 ) -> list[str | None]:
     listed = by_id(listed_path, records(listed_path), "question_id", "question")
-    texts = answers_by_id(path, "question_id", _ANSWER_KEYS, listed, listed_path, missing)
+    texts = answers_to(path, listed, listed_path, missing)
     found: dict[_Question, str | None] = {}
     for split in dict.fromkeys(question.split for question in asked):
         truths = [question for question in asked if question.split == split]
@@ -158,7 +132,7 @@ def _llava_texts(
 
 
 def _item(question: _Question, text: str | None, dialect: Dialect) -> Item:
-    said, rule = POPE_DIALECTS[dialect](text) if text is not None else (None, NOT_ANSWERED)
+    said, rule = POPE_DIALECTS[dialect](text) if text is not None else (None, NO_PREDICTION)
     # lmms-eval counts a positive as missed only where the answer is no.
     left_out = dialect == "lmms" and said is None and text is not None
     statistics = {
@@ -235,17 +209,13 @@ def _baselines(items: Sequence[Item]) -> tuple[Value, ...]:
 
 
 def _dialect_notes(items: Sequence[Item], dialect: Dialect) -> tuple[str, ...]:
-    defaults = sum(item.rule == YES_BY_DEFAULT for item in items)
-    unparsed = sum(item.problem == UNPARSED for item in items)
     if dialect == "official":
+        defaults = sum(item.rule == YES_BY_DEFAULT for item in items)
         reason = "have none of the words yes, No, no and not in their first sentence; POPE's own rule reads them as yes"
         return (f"{defaults} answers {reason}.",) if defaults else ()
-    notes = [f"{unparsed} answers are unparsed and count as wrong."] if unparsed else []
     if dialect == "lmms":
-        notes.append("The yes-ratio is of the answers; lmms-eval itself prints that of the labels.")
-    else:
-        notes.append("VLMEvalKit prints F1 as 'Overall' and counts an unparsed answer as no in precision and recall.")
-    return tuple(notes)
+        return ("The yes-ratio is of the answers; lmms-eval itself prints that of the labels.",)
+    return ("VLMEvalKit prints F1 as 'Overall' and counts an unparsed answer as no in precision and recall.",)
 
 
 def _names(paths: Sequence[Path | str]) -> str:

@@ -7,13 +7,14 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
-from chiasm.data.records import paired, read_json
+from chiasm.data.records import layout_of, paired, read_json
 from chiasm.errors import DataError
+from chiasm.score.answer_files import Missing, answers_to, missing_note
 from chiasm.score.baselines import beside_blind
 from chiasm.score.bootstrap import summarise
-from chiasm.score.choice.multiple_choice import baselines, choice_item, measures, unparsed_note
-from chiasm.score.choice.predictions import Missing, answers_by_id, missing_note
+from chiasm.score.choice.multiple_choice import PREDICTED, baselines, choice_item, measures
 from chiasm.score.result import Score
+from chiasm.score.tables import is_xlsx
 
 _SUBJECTS = {"natural science": "NAT", "social science": "SOC", "language science": "LAN"}
 _SLICES_OF_TABLE = ("subject", "text", "image", "context", "grade")
@@ -30,8 +31,8 @@ def score_scienceqa(
     """Accuracy over all questions and by the slices of the paper's table.
 
     `problems` is ScienceQA's ``problems.json``, ``{id: {choices, answer, image, hint, subject, grade, split}}``;
-    `split` picks one of its splits, None all; `images_only` keeps the questions with a picture. `predictions` are JSON
-    lines ``{question_id, text}`` or one JSON object with ``outputs``, ``{id: text}``, or ``results``, ``{id: index of
+    `split` picks one of its splits, None all; `images_only` keeps the questions with a picture. `predictions` are
+    rows ``{question_id, text}`` or one JSON object with ``outputs``, ``{id: text}``, or ``results``, ``{id: index of
     the option}`` (``outputs`` wins). Slices: `subject` (NAT, SOC, LAN), `text` and `image` (with, without), `context`
     (none, some) and `grade` (1-6, 7-12). `blind` are the predictions of the same model without the pictures, for what
     `beside_blind` says.
@@ -47,7 +48,7 @@ def score_scienceqa(
         question = str(problem.get("question", ""))
         items.append(choice_item(name, name, texts[name], options, truth, _slices(problem), question=question))
     values = summarise(items, measures(items), slices=_SLICES_OF_TABLE)
-    notes = (*missing_note(texts.values()), *unparsed_note(items))
+    notes = missing_note(texts.values())
     score = Score("scienceqa", "letter", values + baselines(items, _SLICES_OF_TABLE), tuple(items), notes)
     if blind is None:
         return score
@@ -79,7 +80,7 @@ def _texts(
 ) -> dict[str, str | None]:
     results = _results(path)
     if results is None:
-        return answers_by_id(path, "question_id", ("text", "prediction"), chosen, problems, missing)
+        return answers_to(path, chosen, problems, missing, PREDICTED)
     paired(chosen, results, problems, path, missing)
     texts: dict[str, str | None] = {}
     for name in chosen:
@@ -94,17 +95,11 @@ def _texts(
 
 
 def _results(path: Path | str) -> dict[str, Any] | None:
-    """The answers of one JSON object of results, None where the file is a list or JSON lines."""
-    try:
-        content = read_json(path)
-    except DataError:
+    """The authors' answers by id, which stand in an object beside what they score; None where there is none."""
+    if is_xlsx(path) or layout_of(path) not in ("object", "one line"):
         return None
-    if not isinstance(content, dict):
-        return None
-    found = next((content[key] for key in ("outputs", "results") if isinstance(content.get(key), dict)), None)
-    if found is None and "question_id" not in content:
-        raise DataError(f"{path}: expected 'outputs' or 'results' with an answer for each id")
-    return found
+    content = read_json(path)
+    return next((content[key] for key in ("outputs", "results") if isinstance(content.get(key), dict)), None)
 
 
 def _slices(problem: Mapping[str, Any]) -> dict[str, str]:

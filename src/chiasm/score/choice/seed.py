@@ -8,18 +8,19 @@ from typing import Any, Literal
 
 from chiasm.data.records import by_id, read_json
 from chiasm.errors import ConfigError, DataError
+from chiasm.score.answer_files import Missing, answers_to, missing_note
 from chiasm.score.baselines import beside_blind
 from chiasm.score.bootstrap import summarise
 from chiasm.score.choice.multiple_choice import (
+    PREDICTED,
     baselines,
     choice_item,
     first_character,
     measures,
     named_option,
-    unparsed_note,
 )
-from chiasm.score.choice.predictions import Missing, answers_by_id, missing_note, text_of
 from chiasm.score.result import Score
+from chiasm.score.tables import text_of
 
 Dialect = Literal["letter", "first_character"]
 _SLICES = ("data_type", "question_type")
@@ -51,7 +52,7 @@ def score_seed(
         raise DataError(f'{questions}: expected {{"questions": [...], "question_type": {{...}}}} as SEED-Bench has it')
     type_names = {number: name for name, number in content.get("question_type", {}).items()}
     rows = by_id(questions, enumerate(content["questions"], start=1), "question_id", "question")
-    texts = answers_by_id(predictions, "question_id", ("prediction", "text"), rows, questions, missing)
+    texts = answers_to(predictions, rows, questions, missing, PREDICTED)
     items = []
     for name, row in rows.items():
         where = f"{questions}, question_id {name!r}"
@@ -67,8 +68,7 @@ def score_seed(
         question = str(row.get("question", ""))
         items.append(choice_item(name, image, texts[name], options, truth, slices, _PARSERS[dialect], question))
     values = summarise(items, measures(items), slices=_SLICES)
-    notes = (*missing_note(texts.values()), *unparsed_note(items))
-    score = Score("seed", dialect, values + baselines(items, _SLICES), tuple(items), notes)
+    score = Score("seed", dialect, values + baselines(items, _SLICES), tuple(items), missing_note(texts.values()))
     if blind is None:
         return score
     accuracy = {"accuracy": measures(items)["accuracy"]}

@@ -12,19 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from chiasm.data.json_text import shortened
+from chiasm.score.doctor import people
 from chiasm.score.doctor.boxes import Boxes
 from chiasm.score.doctor.findings import SHOWN, Finding, Place, Tally
 from chiasm.score.doctor.ids import Ids
 from chiasm.score.doctor.numbers import number_keys, number_problems
-from chiasm.score.doctor.rows import Word, rows
+from chiasm.score.doctor.rows import Word, is_mme, rows
 from chiasm.score.doctor.texts import Texts
 from chiasm.score.doctor.truth import ID_KEYS, PAIR_KEYS, Form, Truth, is_triples, is_truth, pair_id, read_truth
 
 ANSWER_KEYS = (
     "prediction", "answer", "caption", "text", "caption_predicted", "response", "output", "bbox", "segmentation",
+    "point",
 )  # fmt: skip
 CAPTIONS = ("caption", "caption_predicted")
-REGIONS = ("bbox", "segmentation")
+REGIONS = ("bbox", "segmentation", "point")
 """Answers of which a picture may have any number."""
 
 
@@ -51,17 +53,21 @@ def check_predictions(
 ) -> Checkup:
     """Every problem of a file of predictions; what each kind means is in `findings.KINDS`.
 
-    The file is JSON (a list, ``{id: answer}``, or an object with a list in it), JSON lines, CSV, TSV or one answer a
-    line. Unless `id_key` and `answer_key` are given, they are the first of `ID_KEYS` and `ANSWER_KEYS` that the first
+    The file is JSON (a list, ``{id: answer}``, or an object with one of these in it), JSON lines, CSV, TSV, xlsx, one
+    answer a line, one of MME's, or a table of people's ratings or preferences.
+
+    Unless `id_key` and `answer_key` are given, they are the first of `ID_KEYS` and `ANSWER_KEYS` that the first
     record has. `truth` is any file that the scorers take as truth: it says which ids there should be, which answers
     should be yes or no or an option's letter, and how large pictures are. In memory are the ids and one record.
 
     Raises DataError for a file that can't be opened or is no UTF-8 text, and for a truth that can't be read.
     """
-    known = read_truth(truth) if truth is not None else None
     tally, unreadable = Tally(), list[str]()
     named = [key for key in (id_key, answer_key) if key is not None]
-    word, found = rows(path, frozenset((*ID_KEYS, *ANSWER_KEYS, *named)), unreadable)
+    word, found = rows(path, frozenset((*ID_KEYS, *ANSWER_KEYS, *people.KEYS, *named)), unreadable)
+    if truth is None and is_mme(path):
+        truth = path  # every line of MME's has the truth in it
+    known = read_truth(truth) if truth is not None else None
     look = _Look(tally, known, id_key, answer_key)
     _check_bytes(path, tally)
     first = list(islice(found, 1))
@@ -69,6 +75,12 @@ def check_predictions(
     if answer_key is None and (labelled or (word == "line" and is_triples(path))):
         tally.add("truth file")
         return Checkup(str(path), 1 + sum(1 for _ in found), word, None, None, tally.findings())
+    judged = people.judgements_in(first[0][1]) if first and answer_key is None else None
+    if judged is not None:
+        records = people.check_judgements(chain(first, found), judged, tally)
+        for message in unreadable:
+            tally.add("unreadable", found=message)
+        return Checkup(str(path), records, word, "item", None, tally.findings())
     for number, row in chain(first, found):
         look.add(number, row)
     look.finish()
@@ -84,6 +96,7 @@ class _Look:
 
     def __init__(self, tally: Tally, truth: Truth | None, id_key: str | None, answer_key: str | None) -> None:
         self.records, self.id_key, self.answer_key = 0, id_key, answer_key
+        self._key_given = answer_key is not None
         self._tally, self._truth = tally, truth
         self._pairs: Counter[str] = Counter()
         self._types: Counter[str] = Counter()
@@ -95,8 +108,9 @@ class _Look:
         self._number_keys = () if self.answer_key else number_keys(row)
         if not self._number_keys:
             self.answer_key = self.answer_key or _first_key(ANSWER_KEYS, row)
-        self._by_pair = self.id_key in (None, "image") and all(key in row for key in PAIR_KEYS)
-        if self._truth is not None and not self._truth.has_ids and not self._by_pair and self.id_key is not None:
+        pairs = (keys for keys in PAIR_KEYS if self.id_key in (None, keys[0]) and all(key in row for key in keys))
+        self._pair_keys = next(pairs, None) if self._truth is None or not self._truth.has_ids else None
+        if self._truth is not None and not self._truth.has_ids and not self._pair_keys and self.id_key is not None:
             forms = self._truth.forms.values()
             self._truth = Truth(forms={str(place): form for place, form in enumerate(forms)}, has_ids=False)
         many = self.answer_key in REGIONS
@@ -118,9 +132,9 @@ class _Look:
         if self.records == 0:
             self._begin(row)
         self.records += 1
-        if self._by_pair:
-            given = all(key in row for key in PAIR_KEYS)
-            name = self._ids.add(number, pair_id(row, self._pairs) if given else None, given)
+        if self._pair_keys:
+            given = all(key in row for key in self._pair_keys)
+            name = self._ids.add(number, pair_id(row, self._pair_keys, self._pairs) if given else None, given)
         else:
             name = self._ids.add(number, row.get(self.id_key or ""), self.id_key in row)
         for key in _not_finite(row):
@@ -130,11 +144,12 @@ class _Look:
             for kind, found in number_problems(row, self._number_keys):
                 self._tally.add(kind, number, name, found)
             return
-        if self.answer_key is None or self.answer_key not in row:
+        answer_key = self.answer_key if self._key_given or self.answer_key in row else _first_key(ANSWER_KEYS, row)
+        if answer_key is None or answer_key not in row:
             self._tally.add("no answer", number, name, f"it has {', '.join(row)}"[:80])
             return
-        answer = row[self.answer_key]
-        if self.answer_key in REGIONS:
+        answer = row[answer_key]
+        if answer_key in REGIONS:
             self._boxes.add(number, name, row)
             return
         self._note_type(number, name, answer)

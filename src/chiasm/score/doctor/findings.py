@@ -103,6 +103,11 @@ KINDS: Mapping[str, Kind] = {
     "outside the picture": Kind(
         "warning", "A box reaches outside its picture.", "Check the scale (of 1000, or of a resized picture?)."
     ),
+    "unusable judgement": Kind("error", "A rating or preference can't be used.", "Write each as the place says."),
+    "judged twice": Kind("error", "A rater judges the same output twice.", "Keep one judgement."),
+    "constant rater": Kind(
+        "warning", "A rater says the same of everything.", "Look whether the rater saw the outputs, and in which order."
+    ),
     "unknown category": Kind("error", "A category is not in the truth.", "Map the model's classes to the truth's ids."),
 }  # fmt: skip
 

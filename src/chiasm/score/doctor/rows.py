@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ from chiasm.data import json_stream
 from chiasm.data.records import layout_of, record_word, records
 from chiasm.errors import DataError
 from chiasm.score.captioning.formats import TOKEN_LINE
-from chiasm.score.choice.tables import table_rows
+from chiasm.score.tables import is_xlsx, table_rows
 
 Word = Literal["line", "entry", "row"]
 Row = tuple[int, dict[str, Any]]
@@ -26,17 +26,25 @@ def rows(path: Path | str, keys: frozenset[str], unreadable: list[str]) -> tuple
     """What the numbers of the records count, and the records with their numbers from 1.
 
     `keys` are those under which ids and answers may stand: a text file is a table if its first line names one. An
-    object has a list of records under one of `LISTS`, or is ``{id: answer}``, whose records become ``{"id": ...,
-    "answer": ...}``. What can't be read is added to `unreadable`. Raises DataError for a file that can't be opened.
+    object has a list of records or ``{id: answer}`` under one of `LISTS`, or is ``{id: answer}``, whose records become
+    ``{"id": ..., "answer": ...}``. What can't be read is added to `unreadable`. Raises DataError for a file that can't
+    be opened.
     """
+    if is_xlsx(path):
+        return "row", _until_damaged(table_rows(path), unreadable)
     layout = layout_of(path)
     if layout == "text":
-        if _is_excel(path) or not keys.isdisjoint(_columns(path)):
+        if is_mme(path):
+            return "line", _until_damaged(mme_lines(path), unreadable)
+        if not keys.isdisjoint(_columns(path)):
             return "row", _until_damaged(table_rows(path), unreadable)
         _refuse_what_is_no_answers(path)
         return "line", _until_damaged(_lines(path), unreadable)
-    if layout in ("one line", "object") and not _is_record(path, keys):
-        return "entry", _until_damaged(_by_id(path), unreadable)
+    if layout in ("one line", "object"):
+        if not _is_record(path, keys):
+            return "entry", _until_damaged(_by_id(json_stream.members(path)), unreadable)
+        if inner := _answers_by_id(path, keys):
+            return "entry", _by_id(inner.items())
     return record_word(path), records(path, unreadable, LISTS)
 
 
@@ -47,9 +55,21 @@ def _until_damaged(found: Iterator[Row], unreadable: list[str]) -> Iterator[Row]
         unreadable.append(str(error))
 
 
-def _is_excel(path: Path | str) -> bool:
-    with open(path, "rb") as file:
-        return file.read(4) == b"PK\x03\x04"
+def is_mme(path: Path | str) -> bool:
+    """Whether a text file is one of MME's: image, question, truth and what a model said, between tabs."""
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
+        cells = file.readline().split("\t")
+    return len(cells) > 3 and cells[2].strip().lower().removesuffix(".") in ("yes", "no")
+
+
+def mme_lines(path: Path | str) -> Iterator[Row]:
+    """A line that is cut off lacks the columns of its end."""
+    for number, row in _lines(path):
+        if row["answer"].strip():
+            yield (
+                number,
+                dict(zip(("image", "question", "label", "prediction"), row["answer"].split("\t", 3), strict=False)),
+            )
 
 
 def _refuse_what_is_no_answers(path: Path | str) -> None:
@@ -75,8 +95,18 @@ def _is_record(path: Path | str, keys: frozenset[str]) -> bool:
         return True
 
 
-def _by_id(path: Path | str) -> Iterator[Row]:
-    for number, (key, value) in enumerate(json_stream.members(path), start=1):
+def _answers_by_id(path: Path | str, keys: frozenset[str]) -> dict[str, Any]:
+    """ScienceQA's: an object of answers under one of `LISTS`, instead of a list of records, which have one of `keys`.
+    Empty for a file without one, or a damaged one."""
+    try:
+        first = next((value for key, value in json_stream.members(path) if key in LISTS), None)
+    except DataError:
+        return {}
+    return first if isinstance(first, dict) and keys.isdisjoint(first) else {}
+
+
+def _by_id(members: Iterable[tuple[str, Any]]) -> Iterator[Row]:
+    for number, (key, value) in enumerate(members, start=1):
         yield number, {"id": key} | value if isinstance(value, dict) else {"id": key, "answer": value}
 
 

@@ -16,15 +16,15 @@ from chiasm.data.boxes import Size
 from chiasm.data.records import id_text, layout_of, records
 from chiasm.errors import DataError
 from chiasm.score.captioning.formats import read_references
-from chiasm.score.choice.tables import table_rows
-from chiasm.score.doctor.rows import LISTS
+from chiasm.score.doctor.rows import LISTS, is_mme, mme_lines
+from chiasm.score.tables import table_rows
 from chiasm.score.vqa.daquar import read_triples
 
 Form = Literal["yes/no", "option", "text", "caption", "box"]
 
-ID_KEYS = ("question_id", "questionId", "index", "image_id", "ref_id", "ann_id", "identifier", "id", "image")
-PAIR_KEYS = ("imgname", "query")
-"""ChartQA's: a picture and a question, which together stand for an id."""
+ID_KEYS = ("question_id", "questionId", "index", "image_id", "sent_id", "ref_id", "ann_id", "identifier", "id", "image")
+PAIR_KEYS = (("imgname", "query"), ("image", "question"), ("id", "question"))
+"""ChartQA's, MME's and TIFA's: a picture or caption and a question, which together stand for an id."""
 
 _TRUE_KEYS = ("label", "multiple_choice_answer", "answer")
 
@@ -60,9 +60,9 @@ def read_truth(path: Path | str) -> Truth:
     return truth
 
 
-def pair_id(row: Mapping[str, Any], seen: Counter[str]) -> str:
+def pair_id(row: Mapping[str, Any], keys: tuple[str, str], seen: Counter[str]) -> str:
     """The name of a picture and a question, with "#2", "#3" where `seen` has them already."""
-    name = ": ".join(str(row[key]) for key in PAIR_KEYS)
+    name = ": ".join(str(row[key]) for key in keys)
     seen[name] += 1
     return name if seen[name] == 1 else f"{name} #{seen[name]}"
 
@@ -75,11 +75,11 @@ def is_truth(row: Mapping[str, Any], answer_key: str | None) -> bool:
     if answer_key == "text" and isinstance(row["text"], str) and not row["text"].rstrip().endswith("?"):
         return False
     if answer_key in (None, "text"):
-        labelled = "label" in row and (answer_key == "text" or all(key in row for key in PAIR_KEYS))
+        labelled = "label" in row and (answer_key == "text" or "query" in row or "sentence" in row)
         return labelled or "answers" in row or "multiple_choice_answer" in row
     if answer_key == "answer":
         several = _are_texts(row["answer"]) and len(row["answer"]) > 1
-        return several or bool(_options(row)) or "fullAnswer" in row
+        return several or bool(_options(row)) or not {"fullAnswer", "types"}.isdisjoint(row)
     return False
 
 
@@ -134,8 +134,10 @@ def _name(section: str, row: Mapping[str, Any], pairs: Counter[str]) -> str | No
     if section and section not in (*LISTS, "images"):
         # An object by id, as GQA and ScienceQA have it; COCO's has "info" and "licenses" beside its lists.
         return section if "answer" in row or "caption" in row else None
-    if all(key in row for key in PAIR_KEYS):
-        return pair_id(row, pairs)
+    if "imgname" in row and "query" in row:
+        return pair_id(row, PAIR_KEYS[0], pairs)
+    if "element_type" in row and "id" in row and "question" in row:
+        return pair_id(row, PAIR_KEYS[2], pairs)
     for key in ID_KEYS:
         if key in row:
             try:
@@ -179,6 +181,10 @@ def _add_picture(row: Mapping[str, Any], truth: Truth) -> None:
 
 
 def _text_truth(path: Path | str) -> Truth:
+    if is_mme(path):
+        pairs = Counter[str]()
+        whole = (row for _, row in mme_lines(path) if len(row) > 2)
+        return Truth(forms={pair_id(row, PAIR_KEYS[1], pairs): "yes/no" for row in whole}, has_ids=False)
     table = _table(path)
     if table:
         return Truth(forms=dict.fromkeys(table, "option"), options=table)

@@ -82,6 +82,13 @@ def group_costs(
     return tuple(found)
 
 
+def repaired_values(score: Score, faults: Sequence[Fault], measures: Mapping[str, Measure]) -> dict[str, float]:
+    """Every measure of `score` once all `faults` are put right."""
+    repaired = _Repaired(score, faults)
+    sums = repaired.by_image(faults).sum(axis=0, keepdims=True)
+    return {name: float(repaired.value(measure, sums)[0]) for name, measure in measures.items()}
+
+
 class _Repaired:
     """The statistics of a score's items, as they are and with some faults put right."""
 

@@ -6,19 +6,19 @@ from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
 
-from chiasm.data.records import paired, records
+from chiasm.data.records import paired
 from chiasm.errors import ConfigError
+from chiasm.score.answer_files import NO_PREDICTION, Missing, answer_rows, answers_of
 from chiasm.score.answers import normalise
 from chiasm.score.baselines import beside_blind, majority_values
 from chiasm.score.bootstrap import summarise
 from chiasm.score.measure import Measure, share
 from chiasm.score.result import Item, Score, Value
 from chiasm.score.vqa.annotations import Annotation, read_annotations
-from chiasm.score.vqa.answers_file import Missing, answers_of
 from chiasm.score.vqa.image_names import by_question
 from chiasm.score.vqa.normalise import Cached
 from chiasm.score.vqa.prompts import named_by_image, ocr_note, with_question_ids
-from chiasm.score.vqa.questions import EMPTY_ANSWER, NO_PREDICTION, problem_of, unanswered
+from chiasm.score.vqa.questions import EMPTY_ANSWER, problem_of, unanswered
 from chiasm.score.vqa.soft_accuracy import BY_EQUALITY, DIALECTS, Dialect, Judge, Verdict
 
 PEOPLE = 10
@@ -35,7 +35,7 @@ def score_vqa(
 ) -> Score:
     """Accuracy in [0, 1] of `results` in one dialect; see `chiasm.score.vqa.soft_accuracy.Judge` for the dialects.
 
-    `annotations`, `questions` and `results` are files as `read_annotations` and `read_answers` take them. Values are
+    `annotations`, `questions` and `results` are files as `read_annotations` and `answers_of` take them. Values are
     ``accuracy``, overall and by answer type and question type where the file has them, and, in a dialect that needs
     answer ids which the file lacks, ``accuracy_with_answer_ids``. Beside them stands what the majority answer would
     score, and, given `blind`, the answers of the same model without the pictures, what `beside_blind` says. Raises
@@ -101,7 +101,7 @@ def _scores(
 def _read(
     truth: Sequence[Annotation], annotations: Path | str, results: Path | str, missing: Missing
 ) -> tuple[dict[str, str], str | None]:
-    rows = list(records(results))
+    rows = answer_rows(results)
     if named_by_image(rows, truth):
         rows = with_question_ids(results, rows, truth)
     predictions = by_question(answers_of(results, rows), truth)

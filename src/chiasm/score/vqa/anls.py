@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from chiasm.data.records import paired
 from chiasm.errors import DataError
-from chiasm.score.baselines import majority_values
+from chiasm.score.answer_files import Missing, answers_to
+from chiasm.score.baselines import beside_blind, majority_values
 from chiasm.score.bootstrap import summarise
 from chiasm.score.measure import Measure, means, share
 from chiasm.score.result import Item, Score
-from chiasm.score.vqa.answers_file import Missing, read_answers
 from chiasm.score.vqa.entries import each_question
 from chiasm.score.vqa.questions import problem_of, unanswered
 
@@ -41,18 +40,22 @@ def anls(prediction: str, answers: Sequence[str]) -> float:
 
 
 def score_anls(
-    questions: Path | str, predictions: Path | str, missing: Missing = "error", replicates: int = 2000
+    questions: Path | str,
+    predictions: Path | str,
+    missing: Missing = "error",
+    replicates: int = 2000,
+    blind: Path | str | None = None,
 ) -> Score:
     """ANLS in [0, 1] by the official rule (``anls``) and by the paper's (``anls_paper``), and the share of answers that
     are an accepted one to the letter, case and white space aside (``exact``).
 
-    `questions` is ``{"data": [{questionId, question, answers}]}``, `predictions` what `read_answers` takes. Sliced by
-    the question and answer types that the file has. Raises DataError for files that do not fit each other.
+    `questions` is ``{"data": [{questionId, question, answers}]}``, `predictions` what `answers_to` takes. Sliced by
+    the question and answer types that the file has. `blind` are the predictions of the same model without the pictures,
+    for what `beside_blind` says of both ANLS. Raises DataError for files that do not fit each other.
     """
     rows = dict(each_question(questions))
-    answers = read_answers(predictions)
-    paired(list(rows), answers, questions, predictions, missing)
-    items = tuple([_item(name, row, answers.get(name), questions) for name, row in rows.items()])
+    answers = answers_to(predictions, rows, questions, missing)
+    items = tuple([_item(name, row, answers[name], questions) for name, row in rows.items()])
     keys = [key for key in ("question_type", "answer_type") if any(key in item.slices for item in items)]
     values = summarise(items, measures(items), keys, replicates)
     values += majority_values(
@@ -63,12 +66,18 @@ def score_anls(
         "A similarity below .5 counts as 0. Exactly .5 stays in the official rule and is 0 in the paper's: "
         f"{at_threshold} of {len(items)} answers."
     )
-    return Score("anls", "official", values, items, (note, *unanswered(items)))
+    score = Score("anls", "official", values, items, (note, *unanswered(items)))
+    if blind is None:
+        return score
+    return beside_blind(score, score_anls(questions, blind, missing, replicates), _ANLS, keys, replicates)
+
+
+_ANLS = means(("anls", "anls_paper"), "questions")
 
 
 def measures(items: Sequence[Item]) -> dict[str, Measure]:
     """The metrics of `score_anls`."""
-    return {**means(("anls", "anls_paper"), "questions"), "exact": share("exact", "questions")}
+    return {**_ANLS, "exact": share("exact", "questions")}
 
 
 def _item(name: str, row: dict, said: str | None, path: Path | str) -> Item:

@@ -10,11 +10,11 @@ import numpy as np
 
 from chiasm.data.records import place, records
 from chiasm.errors import ConfigError, DataError
-from chiasm.score.baselines import majority_values
+from chiasm.score.answer_files import Missing, answers_in_order, numbered
+from chiasm.score.baselines import beside_blind, majority_values
 from chiasm.score.bootstrap import summarise
 from chiasm.score.measure import Measure, Metric, share
 from chiasm.score.result import Item, Score
-from chiasm.score.vqa.answers_file import Missing, numbered, read_answers_to
 from chiasm.score.vqa.questions import problem_of, unanswered
 
 TOLERANCE = 0.05
@@ -49,17 +49,29 @@ def lenient(prediction: str, label: str) -> bool:
 
 
 def score_chartqa(
-    parts: Mapping[str, tuple[Path | str, Path | str]], missing: Missing = "error", replicates: int = 2000
+    questions: Sequence[Path | str],
+    predictions: Sequence[Path | str],
+    missing: Missing = "error",
+    replicates: int = 2000,
+    blind: Sequence[Path | str] | None = None,
 ) -> Score:
     """Relaxed accuracy in [0, 1] by the strict and the lenient rule.
 
-    `parts` are the questions file, a list of ``{imgname, query, label}``, and the predictions file of each part by its
-    name, usually "human" and "augmented"; predictions are tied to questions as `read_answers_to` says. Values are over
-    all questions, by part, and, where there are several parts, the mean of the parts.
+    `questions` are lists of ``{imgname, query, label}``, one file for each part, which is "human" or "augmented" if its
+    name says so and else has the file's name; `predictions` are as many files in the same order, tied to the questions
+    as `answers_in_order` says. Values are over all questions, by part, and, where there are several parts, the mean of
+    the parts. `blind` are the predictions of the same model without the pictures, for what `beside_blind` says.
+
+    Raises DataError for files that do not fit, and ConfigError for numbers of files that do not match and for two files
+    of one part.
     """
-    if not parts:
-        raise ConfigError("ChartQA needs at least one part, such as human or augmented")
-    items = tuple([item for part, files in parts.items() for item in _items(part, *files, missing)])
+    if not questions or len(predictions) != len(questions):
+        raise ConfigError(f"{len(questions)} files of questions need as many files of answers, not {len(predictions)}")
+    parts = [_part(path) for path in questions]
+    if len(set(parts)) < len(parts):
+        raise ConfigError(f"{', '.join(map(str, questions))} are parts of the same name, {max(parts, key=parts.count)}")
+    files = zip(parts, questions, predictions, strict=True)
+    items = tuple([item for part, asked, said in files for item in _items(part, asked, said, missing)])
     values = summarise(items, _accuracies(), ["part"], replicates)
     values += summarise(items, _means_of_parts(items), replicates=replicates)
     values += majority_values(
@@ -75,7 +87,16 @@ def score_chartqa(
     )
     format_only = sum(item.slices["outcome"] == "format only" for item in items)
     note = f"{format_only} of {len(items)} answers are wrong by the strict rule only for their format."
-    return Score("chartqa", "strict and lenient", values, items, (note, *unanswered(items)))
+    score = Score("chartqa", "strict and lenient", values, items, (note, *unanswered(items)))
+    if blind is None:
+        return score
+    without = score_chartqa(questions, blind, missing, replicates)
+    return beside_blind(score, without, _accuracies(), ["part"] if len(parts) > 1 else (), replicates)
+
+
+def _part(path: Path | str) -> str:
+    name = Path(path).stem
+    return next((part for part in ("human", "augmented") if part in name.lower()), name)
 
 
 def measures(items: Sequence[Item]) -> dict[str, Measure]:
@@ -105,7 +126,7 @@ def _items(part: str, questions: Path | str, predictions: Path | str, missing: M
             if not isinstance(row.get(key), str):
                 raise DataError(f"{place(questions, number)}: {key!r} is {row.get(key)!r:.60}, expected text")
     asked = [(row["imgname"], row["query"]) for _, row in rows]
-    answers = read_answers_to(predictions, asked, missing)
+    answers = answers_in_order(predictions, asked, missing)
     return [
         _item(part, name, row, answer) for name, (_, row), answer in zip(numbered(asked), rows, answers, strict=True)
     ]

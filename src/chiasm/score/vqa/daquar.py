@@ -10,12 +10,11 @@ from math import prod
 from pathlib import Path
 
 from chiasm.errors import DataError
-from chiasm.score.baselines import majority_values
+from chiasm.score.answer_files import Missing, answers_in_order, numbered, read_text
+from chiasm.score.baselines import beside_blind, majority_values
 from chiasm.score.bootstrap import summarise
 from chiasm.score.measure import Measure, means, share
 from chiasm.score.result import Item, Score, Value
-from chiasm.score.vqa.answers_file import Missing, numbered, read_answers_to
-from chiasm.score.vqa.entries import read_text
 from chiasm.score.vqa.questions import problem_of, unanswered
 from chiasm.score.vqa.wordnet import WordNet, find_wordnet
 
@@ -80,16 +79,18 @@ def score_daquar(
     wordnet: WordNet | None = None,
     missing: Missing = "error",
     replicates: int = 2000,
+    blind: Path | str | None = None,
 ) -> Score:
     """Accuracy (the sets of words are equal) and WUPS at 0.9 and 0.0, all in [0, 1].
 
-    `predictions` has one answer a line in the order of the questions, the format of the official script, or is JSON as
-    `read_answers_to` takes it. Words are compared as written, without their outer white space. `wordnet` defaults to
-    `find_wordnet`; without one, the WUPS values are None and a note says so.
+    `predictions` has one answer a line in the order of the questions, the format of the official script, or is a table
+    or JSON as `answers_in_order` takes it. Words are compared as written, without their outer white space. `wordnet`
+    defaults to `find_wordnet`; without one, the WUPS values are None and a note says so. `blind` are the predictions of
+    the same model without the pictures, for what `beside_blind` says.
     """
     triples = read_triples(questions)
     asked = [(triple.image, triple.question) for triple in triples]
-    answers = read_answers_to(predictions, asked, missing)
+    answers = answers_in_order(predictions, asked, missing)
     wordnet = wordnet or find_wordnet()
     likenesses: dict[str, Likeness] = {"accuracy": lambda a, b: float(a == b)}
     if wordnet is not None:
@@ -117,7 +118,11 @@ def score_daquar(
             "WUPS is absent, since no WordNet was found: install Debian's wordnet-base or nltk's wordnet data, or name "
             "its folder in WNSEARCHDIR."
         )
-    return Score("daquar", "official", values, items, (*notes, *unanswered(items)))
+    score = Score("daquar", "official", values, items, (*notes, *unanswered(items)))
+    if blind is None:
+        return score
+    without = score_daquar(questions, blind, wordnet, missing, replicates)
+    return beside_blind(score, without, measures(items), ["question_type"], replicates)
 
 
 def measures(items: Sequence[Item]) -> dict[str, Measure]:

@@ -7,12 +7,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from chiasm.data.json_text import reason
 from chiasm.data.records import records, with_ids
 from chiasm.errors import DataError
+from chiasm.score.answer_files import ID_KEYS
 
 _CONTAINERS = ("annotations", "data", "questions")
-_ID_KEYS = ("question_id", "questionId", "image")
 
 
 def each_question(path: Path | str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -25,15 +24,5 @@ def each_question(path: Path | str) -> Iterator[tuple[str, dict[str, Any]]]:
     first = next(rows, None)
     if first is None:
         raise DataError(f"{path} holds no questions")
-    key = next((key for key in _ID_KEYS if key in first[1]), _ID_KEYS[0])
+    key = next((key for key in ID_KEYS if key in first[1]), ID_KEYS[0])
     return with_ids(path, chain([first], rows), key, "question")
-
-
-def read_text(path: Path | str) -> str:
-    """A text file as it is, line ends included, without its byte order mark. Raises DataError if it is not UTF-8."""
-    try:
-        return Path(path).read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{path}: {reason(error)}") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text (byte {error.start}); save the file as UTF-8") from None

@@ -11,11 +11,11 @@ from typing import Any, Literal, get_args
 from chiasm.data.json_text import shortened
 from chiasm.data.records import paired, read_json
 from chiasm.errors import ConfigError, DataError
+from chiasm.score.answer_files import Missing, answer_rows, answers_of
 from chiasm.score.baselines import beside_blind, majority_values
 from chiasm.score.bootstrap import summarise
 from chiasm.score.measure import Measure, ratio, share
 from chiasm.score.result import Item, Score
-from chiasm.score.vqa.answers_file import Missing, read_answers
 from chiasm.score.vqa.gqa_distribution import distribution
 from chiasm.score.vqa.questions import problem_of, unanswered
 
@@ -78,7 +78,7 @@ def score_gqa(
         raise ConfigError(f"unknown GQA dialect {dialect!r}; there are {', '.join(DIALECTS)}")
     asked = _read_questions(questions)
     balanced = [name for name, question in asked.items() if question.get("isBalanced", True)]
-    said = read_answers(predictions)
+    said = answers_of(predictions, answer_rows(predictions))
     others = asked.keys() - set(balanced)
     paired(balanced, [name for name in said if name not in others], questions, predictions, missing)
     scope = None if choices is None else _read_choices(choices, balanced)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from chiasm.score.answer_files import NO_PREDICTION
 from chiasm.score.result import Item
 
-NO_PREDICTION = "no prediction"
 EMPTY_ANSWER = "empty answer"
 
 

@@ -10,20 +10,19 @@ from pathlib import Path
 
 import numpy as np
 
-from chiasm.data.records import by_id, paired, records
+from chiasm.data.records import by_id, paired
 from chiasm.errors import DataError
+from chiasm.score.answer_files import ID_KEYS, Missing, answer_rows
 from chiasm.score.bootstrap import small_sample_level, summarise
 from chiasm.score.intervals import BOOTSTRAP, percentile_interval
 from chiasm.score.measure import Measure, share
 from chiasm.score.result import Item, Score, Value
 from chiasm.score.vqa.accuracy import score_vqa
 from chiasm.score.vqa.annotations import read_annotations
-from chiasm.score.vqa.answers_file import Missing
 from chiasm.score.vqa.entries import each_question
 from chiasm.score.vqa.image_names import by_question
 
 UNANSWERABLE = ("unanswerable", "unsuitable", "unsuitable image")
-_KEYS = ("question_id", "image")
 
 
 def score_vizwiz(
@@ -122,16 +121,20 @@ def _unanswerable(path: Path | str) -> dict[str, bool]:
 
 def _answerable(path: Path | str, required: bool) -> dict[str, float]:
     """The numbers under "answerable" by id; none if no row has one and they are not `required`."""
-    rows = list(records(path))
+    rows = answer_rows(path)
     if not required and not any("answerable" in row for _, row in rows):
         return {}
-    key = next((key for key in _KEYS if rows and key in rows[0][1]), _KEYS[-1])
+    key = next((key for key in ID_KEYS if key in rows[0][1]), "image")
     found: dict[str, float] = {}
     for name, row in by_id(path, rows, key, "answer").items():
-        value = row.get("answerable")
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-            raise DataError(f"{path}: 'answerable' of {name!r} is {value!r}, expected a number from 0 to 1")
-        found[name] = float(value)
+        given = row.get("answerable")
+        try:
+            value = math.nan if given is None or isinstance(given, bool) else float(given)  # a table's cells are text
+        except (TypeError, ValueError):
+            value = math.nan
+        if not 0 <= value <= 1:
+            raise DataError(f"{path}: 'answerable' of {name!r} is {given!r}, expected a number from 0 to 1")
+        found[name] = value
     return found
 
 

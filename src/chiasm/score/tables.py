@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from itertools import chain
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
-from chiasm.data.json_text import reason
+from chiasm.data.json_text import keys_of, reason
 from chiasm.data.records import by_id, first_character, records
 from chiasm.errors import DataError
 
@@ -21,16 +22,21 @@ def table_rows(path: Path | str, columns: Sequence[str] = ()) -> Iterator[tuple[
     TSV and xlsx come as text, an empty cell as "". Raises DataError for a row that does not fit its header, text that
     is not UTF-8, and an xlsx file where openpyxl is not installed.
     """
-    try:
-        with open(path, "rb") as file:
-            start = file.read(4096)
-    except OSError as error:
-        raise DataError(f"{path}: {reason(error)}") from None
-    if start.startswith(b"PK\x03\x04"):
+    if is_xlsx(path):
         return _xlsx_rows(path)
     if first_character(path) in ("", "{", "["):
         return records(path)
-    return _delimited_rows(path, "\t" if b"\t" in start.partition(b"\n")[0] else ",", columns)
+    return _delimited_rows(path, delimiter_of(path), columns)
+
+
+def is_xlsx(path: Path | str) -> bool:
+    """Whether the file begins as an Excel file does. Raises DataError if it can't be opened."""
+    return _start(path).startswith(b"PK\x03\x04")
+
+
+def delimiter_of(path: Path | str) -> str:
+    """What parts the cells of a text table: a tab if the first line has one, else a comma."""
+    return "\t" if b"\t" in _start(path).partition(b"\n")[0] else ","
 
 
 def rows_by_id(path: Path | str) -> Iterator[tuple[str, dict[str, Any], str]]:
@@ -41,6 +47,24 @@ def rows_by_id(path: Path | str) -> Iterator[tuple[str, dict[str, Any], str]]:
         raise DataError(f"{path}: no row in it")
     for name, row in rows.items():
         yield name, row, f"{path}, id {name!r}"
+
+
+def text_of(row: Mapping[str, Any], keys: Sequence[str], where: str) -> str:
+    """The text under the first of `keys` that `row` has. Raises DataError if there is none or it is not text."""
+    key = next((key for key in keys if key in row), None)
+    if key is None:
+        raise DataError(f"{where}: no {' or '.join(map(repr, keys))}, only {keys_of(row)}")
+    if not isinstance(row[key], str):
+        raise DataError(f"{where}: {key!r} is {row[key]!r:.60}, expected text")
+    return row[key]
+
+
+def _start(path: Path | str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(4096)
+    except OSError as error:
+        raise DataError(f"{path}: {reason(error)}") from None
 
 
 def _delimited_rows(path: Path | str, delimiter: str, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -73,12 +97,13 @@ def _xlsx_rows(path: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
         openpyxl = import_module("openpyxl")
     except ImportError:
         raise DataError(f"{path} is an Excel file: pip install openpyxl, or save it as TSV or CSV") from None
-    book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    try:
+    with open(path, "rb") as file:  # of a path, openpyxl looks at the name as well
+        try:
+            book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+        except (BadZipFile, KeyError, OSError, ValueError) as error:
+            raise DataError(f"{path} is a zip archive, but no Excel file that can be read ({error})") from None
         rows = book.worksheets[0].iter_rows(values_only=True)
         header = [str(name) for name in next(rows, ())]
         for number, cells in enumerate(rows, start=1):
             texts = ["" if cell is None else str(cell) for cell in cells]
             yield number, dict(zip(header, texts, strict=False))
-    finally:
-        book.close()
