@@ -90,23 +90,14 @@ def test_piqe_equals_the_python_port_of_the_reference(size: tuple[int, int]) -> 
     noisy = np.clip(picture(0, *size, 1)[..., 0] + rng.normal(scale=25, size=size), 0, 255).astype(np.uint8)
     blocky = np.kron(rng.integers(0, 256, size=(size[0] // 8 + 1, size[1] // 8 + 1)), np.ones((8, 8)))
     for grey in (picture(1, *size, 1)[..., 0], noisy, blocky[: size[0], : size[1]].astype(np.uint8)):
-        assert piqe(grey).score == pytest.approx(port.piqe(grey)[0], abs=1e-6)
+        assert piqe(grey) == pytest.approx(port.piqe(grey)[0], abs=1e-6)
 
 
 def test_piqe_is_what_it_was_and_worst_without_texture() -> None:
     # Frozen from pypiqe 1.2 on the same array.
-    assert piqe(picture(0, 64, 64, 1)[..., 0]).score == pytest.approx(53.83448787356922, abs=1e-6)
-    assert piqe(np.full((32, 32), 7)).score == 100
-    assert piqe(np.zeros((5, 3, 3))).score == 100
-
-
-def test_piqe_marks_the_noisy_half() -> None:
-    rng = np.random.default_rng(0)
-    grey = np.full((64, 64), 128.0)
-    grey[:, 32:] += rng.normal(scale=40, size=(64, 32))
-    found = piqe(grey)
-    assert found.active[:, 2:].all()
-    assert not found.active[:, 0].any()
+    assert piqe(picture(0, 64, 64, 1)[..., 0]) == pytest.approx(53.83448787356922, abs=1e-6)
+    assert piqe(np.full((32, 32), 7)) == 100
+    assert piqe(np.zeros((5, 3, 3))) == 100
 
 
 @pytest.mark.parametrize("shape", [(10, 40, 3), (40,), (0, 5)])
@@ -156,7 +147,7 @@ def test_a_photo_gets_worse_as_it_is_compressed(shared_data: Path) -> None:
         file = io.BytesIO()
         photo.save(file, "JPEG", quality=quality)
         worse = np.asarray(Image.open(file))
-        found.append((psnr(original, worse), ssim(original, worse), ms_ssim(original, worse), -piqe(worse).score))
+        found.append((psnr(original, worse), ssim(original, worse), ms_ssim(original, worse), -piqe(worse)))
     assert (np.diff(np.array(found), axis=0) < 0).all()
 
 
@@ -164,4 +155,4 @@ def test_piqe_of_photos_equals_the_port(shared_data: Path) -> None:
     port = pytest.importorskip("pypiqe")
     for path in sorted((shared_data / "coco-mini" / "val2017").glob("*.jpg"))[:3]:
         grey = np.asarray(Image.open(path).convert("L"))
-        assert piqe(grey).score == pytest.approx(port.piqe(grey)[0], abs=1e-6)
+        assert piqe(grey) == pytest.approx(port.piqe(grey)[0], abs=1e-6)

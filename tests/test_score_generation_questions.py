@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from chiasm.errors import ConfigError, DataError
 from chiasm.score.generation.compliance import Edit, score_compliance
+from chiasm.score.generation.logprob_files import score_vqascore_file
 from chiasm.score.generation.tifa import score_tifa
-from chiasm.score.generation.vqascore import score_vqascore, vqar_score, vqascore
+from chiasm.score.generation.vqascore import score_vqascore, vqascore
 from chiasm.score.result import Score
 
 
@@ -141,10 +142,17 @@ def test_vqascore_over_pairs() -> None:
         score_vqascore(yes_with(0.5), [("a", None, " ")])
 
 
-def test_vqar_is_a_product_of_shares() -> None:
-    assert vqar_score(0.5, 0.4) == pytest.approx(0.2)
-    with pytest.raises(DataError):
-        vqar_score(1.2, 0.5)
+def test_vqar_is_visual_times_textual_relevance(tmp_path: Path) -> None:
+    rows = [
+        {"id": 1, "text": "a cup", "yes": math.log(0.5), "no": math.log(0.5), "textual": 0.4},
+        {"id": 2, "text": "a dog", "yes": math.log(0.8), "no": math.log(0.1), "textual": 1},
+    ]
+    values = {value.metric: value.value for value in score_vqascore_file(write(tmp_path / "t.json", rows)).values}
+    assert values["vqar_score"] == pytest.approx((0.2 + 0.8) / 2)
+    assert values["vqascore"] == pytest.approx(0.65)
+    for bad, message in ((1.2, "'2': the textual relevance is 1.2"), (None, "'2': .* is nan"), ("high", "'textual'")):
+        with pytest.raises(DataError, match=message):
+            score_vqascore_file(write(tmp_path / "t.json", [rows[0], rows[1] | {"textual": bad}]))
 
 
 def test_compliance_counts_only_what_the_edit_changed() -> None:

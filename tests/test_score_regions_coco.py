@@ -216,7 +216,7 @@ def test_costs_by_hand(tmp_path: Path) -> None:
     found, _ = read_results(results_path, truth, "bbox")
     matches = match(found, truth.objects)
     reasons = explain(found, truth.objects, matches)
-    gained = Costs(matches, found, truth.objects, reasons, 2).won(np.ones((1, 1)))
+    gained = Costs(matches, found, truth.objects, reasons, 2).gains(np.ones((1, 1)))
     now = 26 / 101
     # The better of the two shifted boxes finds its cup, the other goes: half of the cups, 51 levels, at precision 1.
     assert gained["AP50", "mislocated"][0] == pytest.approx(51 / 101 - now)

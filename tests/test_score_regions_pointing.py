@@ -1,4 +1,4 @@
-"""The pointing game and attribution maps by hand, and on broken files."""
+"""The pointing game by hand, and on broken files."""
 
 import json
 import math
@@ -8,13 +8,9 @@ import numpy as np
 import pytest
 
 from chiasm.errors import DataError
-from chiasm.score.regions.pointing import (
-    attribution_iou,
-    distance_to,
-    energy_inside,
-    pointed_at,
-    score_pointing,
-)
+from chiasm.score.measures import measures_of
+from chiasm.score.regions.attribution import attribution_iou, energy_inside, pointed_at, read_map, region_cells
+from chiasm.score.regions.pointing import distance_to, score_pointing
 from chiasm.score.result import Score
 
 MAP = np.array([[0.0, 1, 0, 0], [0, 4, 3, 0], [0, 0, 2, -5]])
@@ -33,9 +29,20 @@ def test_maps_by_hand() -> None:
 
 
 @pytest.mark.parametrize("bad", [np.ones((3, 3)), np.zeros((0, 3)), np.array([[1.0, math.nan]]), np.zeros(4)])
-def test_maps_that_point_nowhere(bad: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="attribution map"):
-        pointed_at(bad)
+def test_maps_that_point_nowhere(bad: np.ndarray, tmp_path: Path) -> None:
+    np.save(tmp_path / "map.npy", bad)
+    with pytest.raises(DataError, match=r"map\.npy: .*(attribution map|points nowhere)"):
+        read_map(tmp_path / "map.npy")
+    with pytest.raises(DataError, match="no attribution map"):
+        read_map(tmp_path / "none.npy")
+
+
+def test_cells_of_a_region() -> None:
+    # Four columns of 10 pixels and three rows of 20: centres at 5, 15, 25, 35 and 10, 30, 50.
+    assert (region_cells({"bbox": [10, 20, 20, 40]}, 40, 60, (3, 4)) == REGION).all()
+    square = {"segmentation": [[10, 20, 30, 20, 30, 60, 10, 60]]}
+    pytest.importorskip("faster_coco_eval")
+    assert (region_cells(square, 40, 60, (3, 4)) == REGION).all()
 
 
 def test_distance_by_hand() -> None:
@@ -105,3 +112,22 @@ def test_broken_regions_are_named(tmp_path: Path) -> None:
     truth, points = write(tmp_path, [{"id": 1, "bbox": [1, 2, 3]}], [{"id": 1, "point": [1, 2]}])
     with pytest.raises(DataError, match=r"truth\.json: region 1: bbox is"):
         score_pointing(truth, points)
+
+
+def test_maps_in_place_of_points(tmp_path: Path) -> None:
+    regions = [
+        {"id": 1, "image": "a", "category": "cup", "bbox": [10, 20, 20, 40], "width": 40, "height": 60},
+        {"id": 2, "image": "b", "category": "cup", "bbox": [30, 0, 10, 20], "width": 40, "height": 60},
+    ]
+    np.save(tmp_path / "map.npy", MAP)
+    said = [{"id": 1, "map": "map.npy"}, {"id": 2, "point": [35, 10]}]
+    score = score_pointing(*write(tmp_path, regions, said), tolerance=0, replicates=0)
+    assert score.items[0].parsed == [15.0, 30.0]
+    values = {value.metric: value.value for value in score.values if value.slice is None}
+    expected = {"hit": 1.0, "mean over categories": 1.0, "energy inside": 0.9, "attribution IoU": 0.6}
+    assert values == pytest.approx(expected)
+    assert measures_of(score).keys() == values.keys()
+    with pytest.raises(DataError, match="region 1: width and height is"):
+        score_pointing(*write(tmp_path, [{**regions[0], "width": None}, regions[1]], said))
+    with pytest.raises(DataError, match="no cell of the 4 x 3 map"):
+        score_pointing(*write(tmp_path, [{**regions[0], "bbox": [0, 0, 1, 1]}, regions[1]], said))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -88,15 +89,23 @@ def summarise(
 
 
 def parts(items: Sequence[Item], slices: Iterable[str]) -> list[tuple[tuple[str, str] | None, np.ndarray]]:
-    """All items as (None, indices), then ((key, label), indices) for each label of each key, labels in order."""
+    """All items as (None, indices), then ((key, label), indices) for each label of each key, labels in order,
+    numbers in them by their size."""
     found: list[tuple[tuple[str, str] | None, np.ndarray]] = [(None, np.arange(len(items)))]
     for key in slices:
         by_label: dict[str, list[int]] = {}
         for index, item in enumerate(items):
             if key in item.slices:
                 by_label.setdefault(item.slices[key], []).append(index)
-        found += [((key, label), np.array(by_label[label], dtype=np.int64)) for label in sorted(by_label)]
+        found += [
+            ((key, label), np.array(by_label[label], dtype=np.int64)) for label in sorted(by_label, key=_by_number)
+        ]
     return found
+
+
+def _by_number(label: str) -> list[str | int]:
+    """A sort key by which "2 to 4" stands before "10 or more"."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", label)]
 
 
 def small_sample_level(images: int, level: float = 0.95) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chiasm.data.boxes import as_array, iou_matrix
-from chiasm.score.location import share_inside
+from chiasm.score.location import ON_OBJECT, share_inside
 from chiasm.score.matching import assign
 from chiasm.score.names import Names
 from chiasm.types import Box, Object
@@ -18,7 +18,7 @@ from chiasm.types import Box, Object
 class ObjectMatch:
     """Every true and every predicted object of one picture, by index, in exactly one of these lists.
 
-    `found`, `mislocated` and `renamed` are (predicted, true) pairs: right; name right but IoU below the threshold;
+    `found`, `mislocated` and `renamed` are (predicted, true) pairs: right; name right but IoU below .5;
     place right but another name. `duplicates` are predictions on an object already found, `extra` the other
     predictions, `missed` the other true objects. `ignored` predictions lie in a crowd region; crowd regions are in no
     list.
@@ -33,10 +33,8 @@ class ObjectMatch:
     ignored: tuple[int, ...]
 
 
-def match_objects(
-    predicted: Sequence[Object], true: Sequence[Object], names: Names, threshold: float = 0.5
-) -> ObjectMatch:
-    """Match one to one: as many (same name, IoU >= threshold) pairs as possible, then the largest total IoU.
+def match_objects(predicted: Sequence[Object], true: Sequence[Object], names: Names) -> ObjectMatch:
+    """Match one to one: as many (same name, IoU >= .5) pairs as possible, then the largest total IoU.
 
     What is left is paired by name alone, then by place alone. A prediction half inside a crowd region of its name, and
     matched to nothing else, is ignored as in COCO.
@@ -47,7 +45,7 @@ def match_objects(
     iou = iou_matrix(predicted_boxes, true_boxes)
     crowd = np.array([item.crowd for item in true], dtype=bool)
     same_name = np.array([[s == m for m in meant] for s in said], dtype=bool).reshape(iou.shape)
-    overlaps = iou >= threshold
+    overlaps = iou >= ON_OBJECT
 
     free_predicted, free_true = np.ones(len(predicted), dtype=bool), ~crowd
 

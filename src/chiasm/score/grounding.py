@@ -14,16 +14,14 @@ THRESHOLDS = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 @dataclass(frozen=True, slots=True)
 class GroundingScore:
-    """`iou` in [0, 1]; `hits` says for each threshold whether the expression counts as right; `pairs` are matched."""
+    """`iou` in [0, 1]; `hits` says for each of `THRESHOLDS` whether the expression is right; `pairs` are matched."""
 
     iou: float
     hits: dict[float, bool]
     pairs: tuple[tuple[int, int], ...]
 
 
-def score_grounding(
-    predicted: Sequence[Box], true: Sequence[Box], thresholds: Sequence[float] = THRESHOLDS
-) -> GroundingScore:
+def score_grounding(predicted: Sequence[Box], true: Sequence[Box]) -> GroundingScore:
     """Score one expression over all of its boxes.
 
     `iou` is the total IoU of the best one-to-one matching divided by the larger of the two counts, so that a missing
@@ -33,10 +31,10 @@ def score_grounding(
     """
     if not true or not predicted:
         right = not true and not predicted
-        return GroundingScore(float(right), dict.fromkeys(thresholds, right), ())
+        return GroundingScore(float(right), dict.fromkeys(THRESHOLDS, right), ())
     iou = iou_matrix(predicted, true)
     pairs = assign(iou)
     count = max(len(predicted), len(true))
     total = sum(iou[p, t] for p, t in pairs)
-    hits = {t: len(predicted) == len(true) and len(assign((iou >= t).astype(float))) == count for t in thresholds}
+    hits = {t: len(predicted) == len(true) and len(assign((iou >= t).astype(float))) == count for t in THRESHOLDS}
     return GroundingScore(float(total) / count, hits, tuple(pairs))

@@ -9,6 +9,8 @@ import numpy as np
 from chiasm.data.boxes import Boxes, area, as_array, iou_matrix
 from chiasm.types import Box
 
+ON_OBJECT = 0.5
+"""IoU from which on a box lies on an object."""
 CROWDED = 0.3
 """Share of an object's box that another one covers."""
 SIZES = ("small", "medium", "large")
@@ -57,34 +59,32 @@ def miss_causes(true: np.ndarray, crowded: np.ndarray, image_sizes: np.ndarray) 
     return _first_case(cases, "in plain view")
 
 
-def location_cause(
-    predicted: Box | None, true: Box, others: Sequence[Box], image_size: tuple[int, int], threshold: float = 0.5
-) -> str:
+def location_cause(predicted: Box | None, true: Box, others: Sequence[Box], image_size: tuple[int, int]) -> str:
     """Why `predicted` does not lie on `true`; `others` are the boxes of the other true objects.
 
-    Tested in this order, a repair counting when it lifts IoU to `threshold`: loose (IoU is above it already), another
+    Tested in this order, a repair counting when it lifts IoU to `ON_OBJECT`: loose (IoU is above it already), another
     instance, and for a box that hardly touches its target, axis order (y before x), scale (bins of 1,000 or [0, 1]
     instead of pixels) and left-right; then offset (right size, wrong place), size (overlaps, wrong size), elsewhere.
     """
     if predicted is None:
         return "no box"
-    on_another = np.any(iou_matrix([predicted], others) >= threshold, axis=1)
-    [cause] = location_causes(as_array([predicted]), as_array([true]), on_another, np.array([image_size]), threshold)
+    on_another = np.any(iou_matrix([predicted], others) >= ON_OBJECT, axis=1)
+    [cause] = location_causes(as_array([predicted]), as_array([true]), on_another, np.array([image_size]))
     return cause
 
 
 def location_causes(
-    predicted: np.ndarray, true: np.ndarray, on_another: np.ndarray, image_sizes: np.ndarray, threshold: float = 0.5
+    predicted: np.ndarray, true: np.ndarray, on_another: np.ndarray, image_sizes: np.ndarray
 ) -> list[str]:
     """As `location_cause`, of many: two times ``xyxy`` (N, 4), whether it lies on another object (N,), (width, height)
     (N, 2)."""
     overlap = _iou(predicted, true)
     shift = (true[:, :2] + true[:, 2:] - predicted[:, :2] - predicted[:, 2:]) / 2
-    cases = {"loose": overlap >= threshold, "another instance": on_another}
+    cases = {"loose": overlap >= ON_OBJECT, "another instance": on_another}
     for cause, repairs in _gross_repairs(predicted, image_sizes.astype(np.float64)).items():
         repaired = np.max([_iou(boxes, true) for boxes in repairs], axis=0)
-        cases[cause] = (overlap < _GROSS) & (repaired >= threshold)
-    cases["offset"] = _iou(predicted + np.tile(shift, 2), true) >= threshold
+        cases[cause] = (overlap < _GROSS) & (repaired >= ON_OBJECT)
+    cases["offset"] = _iou(predicted + np.tile(shift, 2), true) >= ON_OBJECT
     cases["size"] = overlap > 0
     return _first_case(cases, "elsewhere")
 

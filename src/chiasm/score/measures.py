@@ -55,7 +55,10 @@ def measures_of(score: Score) -> dict[str, Measure]:
     without items, and for a task whose numbers are all of another kind (FID, agreement of raters).
     """
     if score.task not in _MODULES:
-        raise DataError(f"the numbers of {score.task} are no functions of sums over items")
+        raise DataError(
+            f"the numbers of {score.task} are no sums over items, which alone can be compared, sliced and put down to "
+            "mistakes"
+        )
     if not score.items:
         raise DataError(f"a score of {score.task} without items has nothing to sum")
     measures: Callable[..., dict[str, Measure]] = import_module(f"chiasm.score.{_MODULES[score.task]}").measures

@@ -57,8 +57,8 @@ class Counts:
     unparsed: int
 
 
-class LateItems(Sequence[Item]):
-    """Items that are made when one is first looked at, for a scorer whose numbers take less time than they do."""
+class LazyItems(Sequence[Item]):
+    """Items made on first access, for a scorer whose numbers take less time than its items."""
 
     def __init__(self, counts: Counts, make: Callable[[], tuple[Item, ...]]) -> None:
         self.counts, self._make = counts, make
@@ -99,7 +99,8 @@ class Score:
 
     @property
     def counts(self) -> Counts:
-        if isinstance(self.items, LateItems):
+        """Items, images and unparsed items."""
+        if isinstance(self.items, LazyItems):
             return self.items.counts
         unparsed = sum(item.problem is not None for item in self.items)
         return Counts(len(self.items), len({item.image for item in self.items}), unparsed)

@@ -70,11 +70,18 @@ def write_score(
 
 
 def summary(score: Score) -> dict[str, Any]:
-    """The content of summary.json: every number, without the items."""
+    """The content of summary.json: every number, without the items, and what those that unparsed answers lower would be
+    if these were right."""
+    if_right: dict[str, float] = {}
+    if score.counts.unparsed:
+        from chiasm.score.faults.unparsed import if_unparsed_were_right  # slow to import, and seldom wanted
+
+        if_right = if_unparsed_were_right(score)
     return {
         "task": score.task,
         "dialect": score.dialect,
         **asdict(score.counts),
+        "if_unparsed_were_right": if_right,
         "metrics": [asdict(value) | {"slice": dict([value.slice]) if value.slice else None} for value in score.values],
         "notes": list(score.notes),
     }

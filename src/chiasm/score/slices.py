@@ -15,8 +15,8 @@ from chiasm.score.result import Item, Value
 
 @dataclass(frozen=True, slots=True)
 class SliceGap:
-    """One slice against the other items that have its key. `gap` is `value` minus `rest`; `p` says how often the worst
-    slice of a search among random slices of the same sizes stands out as much as this one."""
+    """One slice against the other items that have its key. `gap` is `value` minus `rest`; `p` is the share of searches
+    among permuted labels whose worst slice stands out at least as much."""
 
     value: Value
     rest: float
@@ -46,10 +46,10 @@ def worst_slices(
 ) -> SliceSearch:
     """Search every label of the slice `keys` for the one where `measure`, called `name`, is worst.
 
-    Among many slices one is always worst, so each is judged against a search of the same extent in which the labels
-    mean nothing: labels are dealt out anew, to whole groups of the items that an image has under one label and only
-    among groups of equal size, and the slice that stands out most is kept (the single-step maximum of Westfall and
-    Young 1993). Slices with fewer than `min_n` in their count are neither searched nor corrected for.
+    Among many slices one is always worst, so each is compared with the worst slice of searches in which the labels are
+    permuted (the single-step maximum of Westfall and Young 1993). The items that an image has under one label are
+    permuted together, and only with groups of as many items. Slices with fewer than `min_n` in their count are neither
+    searched nor corrected for.
 
     Raises DataError for a key that no item has.
     """
@@ -63,16 +63,16 @@ def worst_slices(
     found: list[SliceGap] = []
     columns: list[np.ndarray] = []
     for key in keys:
-        dealt = _Dealt.of(items, table, key)
-        total = dealt.groups.sum(axis=0)
-        sums = dealt.sums(permutations, seed)
+        permutation = _LabelPermutation.of(items, table, key)
+        total = permutation.groups.sum(axis=0)
+        sums = permutation.sums(permutations, seed)
         flat = sums.reshape(-1, sums.shape[2])
         inside, outside = table.evaluate(measure.of, flat), table.evaluate(measure.of, total - flat)
         gaps = (inside - outside).reshape(sums.shape[:2])
         for value in values:
             if value.slice is None or value.slice[0] != key or value.n < min_n:
                 continue
-            column = dealt.labels.index(value.slice[1])
+            column = permutation.labels.index(value.slice[1])
             if np.isfinite(gaps[0, column]):
                 found.append(SliceGap(value, float(outside[column]), float(gaps[0, column]), 1.0))
                 columns.append(sign * gaps[:, column])
@@ -85,12 +85,12 @@ def worst_slices(
 
 
 def _corrected(found: Sequence[SliceGap], columns: Sequence[np.ndarray]) -> tuple[SliceGap, ...]:
-    """With p, and the one that stands out most first. `columns` has for each slice its gap (below 0 is worse) as it is
-    and then in every deal."""
+    """With p, the slice that stands out most first. `columns` has each slice's gaps (below 0 is worse): the observed
+    one, then one a permutation."""
     if not found:
         return ()
     gaps = np.stack(columns, axis=1)
-    # In units of what chance does to a slice of this size: else the small ones would always be the worst.
+    # In standard deviations of its own permutations: else the smallest slices would always be the worst.
     spread = np.nanstd(gaps[1:], axis=0)
     standing = np.divide(gaps, spread, out=np.zeros_like(gaps), where=spread > 0)
     worst = np.nanmin(standing[1:], axis=1)
@@ -99,8 +99,8 @@ def _corrected(found: Sequence[SliceGap], columns: Sequence[np.ndarray]) -> tupl
 
 
 @dataclass(frozen=True, slots=True)
-class _Dealt:
-    """The labels of one key, and the groups of items that they are dealt to: all items of an image under one label.
+class _LabelPermutation:
+    """The labels of one key, permuted among groups of items: all items of an image under one label.
 
     `groups` (groups, statistics) are sums over the items of a group, `sizes` (groups,) counts them, and `label`
     (groups,) is an index into `labels`.
@@ -112,25 +112,26 @@ class _Dealt:
     label: np.ndarray
 
     @staticmethod
-    def of(items: Sequence[Item], table: Table, key: str) -> _Dealt:
+    def of(items: Sequence[Item], table: Table, key: str) -> _LabelPermutation:
         by_label = [(where[1], chosen) for where, chosen in parts(items, [key]) if where is not None]
         groups, sizes, label = [], [], []
         for index, (_, chosen) in enumerate(by_label):
             groups.append(table.by_image(chosen))
             sizes.append(np.unique(table.image[chosen], return_counts=True)[1])
             label.append(np.full(len(groups[-1]), index))
-        return _Dealt([text for text, _ in by_label], *(np.concatenate(column) for column in (groups, sizes, label)))
+        labels = [text for text, _ in by_label]
+        return _LabelPermutation(labels, *(np.concatenate(column) for column in (groups, sizes, label)))
 
     def sums(self, permutations: int, seed: int) -> np.ndarray:
-        """Statistics of every label as it is, then after each deal: (1 + permutations, labels, statistics)."""
+        """Statistics of every label, observed and then permuted: (1 + permutations, labels, statistics)."""
         rng = np.random.default_rng(seed)
         alike = [np.flatnonzero(self.sizes == size) for size in np.unique(self.sizes)]
         label = self.label.copy()
         sums = np.empty((1 + permutations, len(self.labels), self.groups.shape[1]))
-        for deal in range(1 + permutations):
-            if deal > 0:
+        for number in range(1 + permutations):
+            if number > 0:
                 for members in alike:
                     label[members] = rng.permutation(label[members])
             for column, statistic in enumerate(self.groups.T):
-                sums[deal, :, column] = np.bincount(label, weights=statistic, minlength=len(self.labels))
+                sums[number, :, column] = np.bincount(label, weights=statistic, minlength=len(self.labels))
         return sums

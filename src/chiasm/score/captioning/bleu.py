@@ -37,12 +37,7 @@ class BleuCounts:
         }
 
 
-def bleu_counts(corpus: Corpus) -> BleuCounts:
-    """Counts of every image of `corpus`."""
-    return from_matches(corpus, [clipped_matches(said, written, corpus) for _, said, written in corpus.orders()])
-
-
-def from_matches(corpus: Corpus, matches: Sequence[np.ndarray]) -> BleuCounts:
+def bleu_counts(corpus: Corpus, matches: Sequence[np.ndarray]) -> BleuCounts:
     """The counts from `clipped_matches` for n = 1 to 4."""
     length = corpus.lengths[: corpus.images]
     guessed = np.maximum(0, length[:, None] - np.arange(ORDERS))
@@ -56,13 +51,6 @@ def bleu(sums: Mapping[str, np.ndarray], n: int) -> np.ndarray:
         product = product * (sums[f"correct_{k}"] + _TINY) / (sums[f"guessed_{k}"] + _SMALL)
     ratio = (sums["length"] + _TINY) / (sums["reference_length"] + _SMALL)
     return product ** (1 / n) * np.exp(np.minimum(0.0, 1 - 1 / ratio))
-
-
-def bleu_per_image(counts: BleuCounts, n: int) -> np.ndarray:
-    """BLEU-n of every image alone, (images,). Smoothed like the corpus score, which is not their mean."""
-    columns = {f"correct_{k + 1}": counts.correct[:, k] for k in range(ORDERS)}
-    columns |= {f"guessed_{k + 1}": counts.guessed[:, k] for k in range(ORDERS)}
-    return bleu(columns | {"length": counts.length, "reference_length": counts.reference_length}, n)
 
 
 def clipped_matches(hypotheses: Counts, references: Counts, corpus: Corpus) -> np.ndarray:

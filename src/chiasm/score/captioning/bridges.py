@@ -33,16 +33,14 @@ class Bridged:
     counts: tuple[tuple[float, ...], ...] = ()
 
 
-def meteor(
-    jar: Path | str, hypotheses: Sequence[str], references: Sequence[Sequence[str]], memory: str = "2G"
-) -> Bridged:
+def meteor(jar: Path | str, hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Bridged:
     """METEOR 1.5 (Denkowski and Lavie 2014) with coco-caption's options ``-l en -norm``, over tokenised lines.
 
     Raises ConfigError if Java or `jar` is absent, DataError if the program fails or answers too little.
     """
     program = _java(jar, "METEOR", METEOR_SOURCE)
     segments = [_meteor_line(line, lines) for line, lines in zip(hypotheses, references, strict=True)]
-    command = [program, f"-Xmx{memory}", "-jar", str(Path(jar).resolve()), "-", "-", "-stdio", "-l", "en", "-norm"]
+    command = [program, "-Xmx2G", "-jar", str(Path(jar).resolve()), "-", "-", "-stdio", "-l", "en", "-norm"]
     with tempfile.TemporaryFile("w+", encoding="utf-8") as errors:
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, encoding="utf-8"
@@ -77,9 +75,7 @@ def _meteor_line(hypothesis: str, references: Sequence[str]) -> str:
     return " ||| ".join([*parts[:-1], parts[-1].replace("  ", " ")])
 
 
-def spice(
-    jar: Path | str, candidates: Mapping[str, str], references: Mapping[str, Sequence[str]], memory: str = "8G"
-) -> Bridged:
+def spice(jar: Path | str, candidates: Mapping[str, str], references: Mapping[str, Sequence[str]]) -> Bridged:
     """SPICE 1.0 (Anderson et al. 2016, arXiv:1607.08822): F1 over scene-graph tuples, `corpus` the mean over images.
 
     `candidates` and `references` are raw captions by image id, in the order of `candidates`. A caption in which the
@@ -96,7 +92,7 @@ def spice(
     with tempfile.TemporaryDirectory() as folder:
         given, answered = Path(folder, "captions.json"), Path(folder, "scores.json")
         given.write_text(json.dumps(rows), encoding="utf-8")
-        command = [program, f"-Xmx{memory}", "-jar", str(Path(jar).resolve()), str(given), "-out", str(answered)]
+        command = [program, "-Xmx8G", "-jar", str(Path(jar).resolve()), str(given), "-out", str(answered)]
         command.append("-silent")
         done = subprocess.run(command, capture_output=True, text=True, cwd=Path(jar).resolve().parent)
         if done.returncode or not answered.is_file():

@@ -29,7 +29,7 @@ def cider(corpus: Corpus) -> Cider:
     totals = np.zeros((2, len(corpus.image_of_reference)))
     for _, hypotheses, references in corpus.orders():
         totals += similarities(hypotheses, references, corpus)
-    return from_similarities(corpus, totals)
+    return cider_scores(corpus, totals)
 
 
 def similarities(hypotheses: Counts, references: Counts, corpus: Corpus) -> np.ndarray:
@@ -50,7 +50,7 @@ def similarities(hypotheses: Counts, references: Counts, corpus: Corpus) -> np.n
     return np.divide(products, norm, out=np.zeros((2, len(image))), where=norm > 0)
 
 
-def from_similarities(corpus: Corpus, totals: np.ndarray) -> Cider:
+def cider_scores(corpus: Corpus, totals: np.ndarray) -> Cider:
     """The scores from `similarities` summed over n = 1 to 4."""
     image = corpus.image_of_reference
     clipped, plain = totals

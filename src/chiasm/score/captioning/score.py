@@ -12,8 +12,8 @@ import numpy as np
 
 from chiasm.data.records import paired
 from chiasm.score.bootstrap import Table, summarise
-from chiasm.score.captioning.bleu import bleu, clipped_matches, from_matches
-from chiasm.score.captioning.cider import from_similarities, similarities
+from chiasm.score.captioning.bleu import bleu, bleu_counts, clipped_matches
+from chiasm.score.captioning.cider import cider_scores, similarities
 from chiasm.score.captioning.formats import aligned_references, read_candidates, read_references
 from chiasm.score.captioning.java_tools import with_meteor, with_spice
 from chiasm.score.captioning.meteor import METEOR
@@ -77,7 +77,7 @@ def caption_items(references: Mapping[str, Sequence[str]], candidates: Mapping[s
     for _, said, written in corpus.orders():  # the n-grams are numbered once for both
         matches.append(clipped_matches(said, written, corpus))
         cosines += similarities(said, written, corpus)
-    counts, consensus = from_matches(corpus, matches), from_similarities(corpus, cosines)
+    counts, consensus = bleu_counts(corpus, matches), cider_scores(corpus, cosines)
     overlap = rouge_l(hypotheses, tokenised)
     return tuple(
         Item(
@@ -100,11 +100,11 @@ def caption_items(references: Mapping[str, Sequence[str]], candidates: Mapping[s
     )
 
 
-def caption_baselines(references: Mapping[str, Sequence[str]], seed: int = 0) -> tuple[Value, ...]:
+def caption_baselines(references: Mapping[str, Sequence[str]]) -> tuple[Value, ...]:
     """``baseline.another_image.METRIC``: each image's caption is a reference of another image, so that it is good
     English but says nothing about the picture. Of many images, a random `MOST_FOR_BASELINES` are scored; of a single
     image there is no other, and so no value."""
-    choose = random.Random(seed)
+    choose = random.Random(0)
     names = choose.sample(list(references), min(len(references), MOST_FOR_BASELINES))
     if len(names) < 2:
         return ()

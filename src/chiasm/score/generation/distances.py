@@ -28,17 +28,16 @@ def score_features(
     real: Path | str | np.ndarray,
     generated: Path | str | np.ndarray,
     probabilities: Path | str | np.ndarray | None = None,
-    intervals: bool = True,
     seed: int = 0,
 ) -> Score:
     """FID and KID of generated pictures, and their Inception Score if `probabilities` are given.
 
     Each argument is an array or an .npy file: features (pictures, d), class probabilities (pictures, classes). The
-    interval of FID is that of FID at these set sizes and costs 20 more evaluations; ``intervals=False`` leaves it out.
-    Raises DataError for files that hold something else.
+    interval of FID is that of FID at these set sizes and costs 20 more evaluations. Raises DataError for files that
+    hold something else.
     """
     real_rows, generated_rows = read_features(real), read_features(generated)
-    values = [_fid(real_rows, generated_rows, intervals, seed)]
+    values = [_fid(real_rows, generated_rows, seed)]
     if min(len(real_rows), len(generated_rows)) >= 20:
         values.append(_mean_of_parts("kid", kid_blocks(real_rows, generated_rows, seed=seed), len(generated_rows)))
     if min(len(real_rows), len(generated_rows)) >= KID_SUBSET_SIZE:
@@ -66,10 +65,8 @@ def read_features(source: Path | str | np.ndarray) -> np.ndarray:
     return check_features(loaded, str(source))
 
 
-def _fid(real: np.ndarray, generated: np.ndarray, interval: bool, seed: int) -> Value:
+def _fid(real: np.ndarray, generated: np.ndarray, seed: int) -> Value:
     value, n = fid(real, generated), len(generated)
-    if not interval:
-        return Value("fid", value, n)
     moments = Moments.of(real), Moments.of(generated)
     rng = np.random.default_rng(seed)
     # The k-th part of the units stands for the k-th part of either set, in a random order of each.

@@ -8,7 +8,7 @@ import numpy as np
 
 from chiasm.data.images import list_images, open_image
 from chiasm.data.records import paired
-from chiasm.score.generation.edits import CHANGED, score_edits
+from chiasm.score.generation.edits import score_edits
 from chiasm.score.generation.pictures import by_stem
 from chiasm.score.result import Score
 
@@ -16,7 +16,7 @@ WHITE = 128
 """A mask asks for the edit where it is at least this bright, of 255: JPEG leaves no mask purely black and white."""
 
 
-def score_edit_folders(before: Path | str, after: Path | str, masks: Path | str, threshold: float = CHANGED) -> Score:
+def score_edit_folders(before: Path | str, after: Path | str, masks: Path | str) -> Score:
     """`score_edits` of three folders, paired by file name without suffix.
 
     Raises DataError for names that don't pair up, ImageError for pictures that can't be read or differ in size.
@@ -26,11 +26,8 @@ def score_edit_folders(before: Path | str, after: Path | str, masks: Path | str,
     paired(true, made, before, after)
     paired(true, asked, before, masks)
     return score_edits(
-        (
-            (name, _pixels(true[name]), _pixels(made[name]), _pixels(asked[name]).max(axis=2) >= WHITE)
-            for name in sorted(true)
-        ),
-        threshold,
+        (name, _pixels(true[name]), _pixels(made[name]), _pixels(asked[name]).max(axis=2) >= WHITE)
+        for name in sorted(true)
     )
 
 

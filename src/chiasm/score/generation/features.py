@@ -22,6 +22,7 @@ class Moments:
 
     @staticmethod
     def of(features: np.ndarray) -> Moments:
+        """Of features (n, d), n >= 1."""
         rows = np.asarray(features, dtype=np.float64)
         mean = rows.mean(axis=0)
         centred = rows - mean
@@ -36,6 +37,7 @@ class Moments:
 
     @property
     def covariance(self) -> np.ndarray:
+        """Unbiased, (d, d); needs two rows."""
         return self.scatter / (self.n - 1)
 
 
@@ -123,15 +125,15 @@ def kid_subsets(
     return np.array([mmd2(drawn(real), drawn(generated)) for _ in range(subsets)])
 
 
-def kid_blocks(real: np.ndarray, generated: np.ndarray, block_size: int = KID_SUBSET_SIZE, seed: int = 0) -> np.ndarray:
+def kid_blocks(real: np.ndarray, generated: np.ndarray, seed: int = 0) -> np.ndarray:
     """KID of disjoint random blocks, (blocks,): independent unbiased estimates, whose mean has an honest interval.
 
-    The largest block size that gives ten blocks is used where `block_size` would give fewer; being unbiased, the
-    estimate does not depend on it. Raises DataError for fewer than 20 pictures in a set.
+    Blocks have `KID_SUBSET_SIZE` pictures, or fewer where that would give fewer than ten blocks; being unbiased, the
+    estimate does not depend on their size. Raises DataError for fewer than 20 pictures in a set.
     """
     real, generated = _two_sets(real, generated, fewest=20)
     fewest = min(len(real), len(generated))
-    blocks = max(10, fewest // block_size)
+    blocks = max(10, fewest // KID_SUBSET_SIZE)
     rng = np.random.default_rng(seed)
     parts = [np.array_split(rng.permutation(len(rows)), blocks) for rows in (real, generated)]
     return np.array([mmd2(real[i], generated[j]) for i, j in zip(*parts, strict=True)])

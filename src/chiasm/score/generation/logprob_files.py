@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from chiasm.errors import DataError
-from chiasm.score.choice.predictions import text_of
-from chiasm.score.choice.tables import rows_by_id
 from chiasm.score.generation.compliance import Edit, score_compliance
-from chiasm.score.generation.vqascore import score_vqascore
+from chiasm.score.generation.vqascore import score_vqascore, with_textual_relevance
 from chiasm.score.result import Score
+from chiasm.score.tables import rows_by_id, text_of
 
 GIVEN = "given log-probabilities"
 
@@ -25,12 +24,20 @@ _Answered = Mapping[str, tuple[float, float]]
 
 
 def score_vqascore_file(path: Path | str) -> Score:
-    """`score_vqascore` of rows ``{id, text, yes, no}``. Raises DataError naming file and id for anything else."""
+    """`score_vqascore` of rows ``{id, text, yes, no}``, with the VQAR-Score where rows have ``textual``, the textual
+    relevance in [0, 1]. Raises DataError naming file and id for anything else."""
     pairs = []
+    textual: dict[str, float] = {}
     for name, row, where in rows_by_id(path):
         text = text_of(row, ("text",), where)
         pairs.append((name, {text: _yes_and_no(row, "", where)}, text))
-    return replace(score_vqascore(_looked_up, pairs, "{text}"), dialect=GIVEN)
+        if row.get("textual") not in (None, ""):
+            textual[name] = _number(row["textual"], f"{where}: 'textual'")
+    score = replace(score_vqascore(_looked_up, pairs, "{text}"), dialect=GIVEN)
+    try:
+        return with_textual_relevance(score, textual) if textual else score
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
 
 
 def score_compliance_file(path: Path | str) -> Score:
@@ -60,3 +67,10 @@ def _yes_and_no(row: Mapping[str, Any], prefix: str, where: str) -> tuple[float,
     except (KeyError, TypeError, ValueError):
         found = {key: row.get(key, "missing") for key in (f"{prefix}yes", f"{prefix}no")}
         raise DataError(f"{where}: expected two log-probabilities, found {found}") from None
+
+
+def _number(value: Any, where: str) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise DataError(f"{where} is {value!r}, expected a number") from None

@@ -63,7 +63,7 @@ def _item(
     name: str, path: Path, reference: Path | None, distance: Callable[[np.ndarray, np.ndarray], float] | None
 ) -> Item:
     picture = np.asarray(open_image(path, name=name))
-    statistics = {"piqe": piqe(picture).score, "piqe_n": 1.0}
+    statistics = {"piqe": piqe(picture), "piqe_n": 1.0}
     if reference is not None:
         true = np.asarray(open_image(reference, name=name))
         if picture.shape != true.shape:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
@@ -16,19 +14,8 @@ ACTIVE = 0.1
 IMPAIRED = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Piqe:
-    """`score` in [0, 100], smaller is better. The others are bool (rows of blocks, columns of blocks), one value a
-    16 x 16 block: spatially active, active with visible artifacts, active with noise."""
-
-    score: float
-    active: np.ndarray
-    artifacts: np.ndarray
-    noise: np.ndarray
-
-
-def piqe(picture: np.ndarray) -> Piqe:
-    """Perception-based quality of a picture (H, W) or (H, W, 3), values in [0, 255].
+def piqe(picture: np.ndarray) -> float:
+    """How distorted a picture (H, W) or (H, W, 3), values in [0, 255], looks: in [0, 100], smaller is better.
 
     Colour becomes grey by the Rec. 601 weights, rounded. The grey is stretched to a largest value of 255 and padded by
     reflection to whole blocks. A picture without an active block scores 100. Raises ImageError for other shapes.
@@ -46,7 +33,7 @@ def piqe(picture: np.ndarray) -> Piqe:
     artifacts = active & _has_flat_edge(blocks)
     noise = active & _is_noisy(blocks, np.sqrt(variance))
     distortion = (artifacts * (1 - variance) + noise * variance).sum()
-    return Piqe(float(100 * (distortion + 1) / (active.sum() + 1)), active, artifacts, noise)
+    return float(100 * (distortion + 1) / (active.sum() + 1))
 
 
 def _grey(picture: np.ndarray) -> np.ndarray:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,14 +78,22 @@ def score_vqascore(
 
 def measures(items: Sequence[Item]) -> dict[str, Measure]:
     """The metrics of `score_vqascore`."""
-    return {"vqascore": ratio("yes", "pairs"), "vqascore_yes_over_no": ratio("yes_over_no", "pairs")}
+    found = {"vqascore": ratio("yes", "pairs"), "vqascore_yes_over_no": ratio("yes_over_no", "pairs")}
+    if any("vqar" in item.statistics for item in items):
+        found["vqar_score"] = ratio("vqar", "pairs")
+    return found
 
 
-def vqar_score(visual: float, textual: float) -> float:
-    """VQAR-Score, our own definition: visual relevance (a VQAScore) times textual relevance, each in [0, 1].
+def with_textual_relevance(score: Score, textual: Mapping[str, float]) -> Score:
+    """`score` of `score_vqascore` with the VQAR-Score, our own definition: the mean over pairs of visual relevance (the
+    VQAScore) times textual relevance, in [0, 1], which is high only where a text fits the picture and the question.
 
-    It is high only where an answer fits the picture and the question. Raises DataError for a value outside [0, 1].
+    `textual` is the textual relevance by id. Raises DataError for a value outside [0, 1] and an id without one.
     """
-    if not (0 <= visual <= 1 and 0 <= textual <= 1):
-        raise DataError(f"relevances must lie in [0, 1], got {visual} and {textual}")
-    return visual * textual
+    items = []
+    for item in score.items:
+        relevance = textual.get(item.id, math.nan)
+        if not 0 <= relevance <= 1:
+            raise DataError(f"{item.id!r}: the textual relevance is {relevance}, expected a number from 0 to 1")
+        items.append(replace(item, statistics={**item.statistics, "vqar": item.statistics["yes"] * relevance}))
+    return replace(score, items=tuple(items), values=summarise(items, measures(items)))

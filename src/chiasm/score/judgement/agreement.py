@@ -19,17 +19,6 @@ from chiasm.score.result import Item, Score, Value
 Level = Literal["nominal", "ordinal", "interval"]
 
 
-def krippendorff_alpha(values: np.ndarray, level: Level) -> float:
-    """Agreement of raters beyond chance, at most 1, 0 at chance; (raters, units), NaN where a rater skipped a unit.
-
-    Units with fewer than two ratings don't count. NaN where there is no such unit or all ratings are equal, which
-    leaves nothing to disagree on. Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability".
-    """
-    kinds = np.unique(values[~np.isnan(values)])
-    counts = np.stack([(values == kind).sum(axis=0) for kind in kinds], axis=1) if len(kinds) else np.zeros((0, 0))
-    return _alpha(counts.astype(np.float64), kinds, level)
-
-
 def score_ratings(source: Path | str | Sequence[Rating], level: Level = "ordinal", seed: int = 0) -> Score:
     """Mean ratings, for all and by system, and how far the raters agree: alpha at `level`, over outputs.
 
@@ -72,7 +61,12 @@ def _alpha_value(ratings: Sequence[Rating], level: Level, seed: int) -> Value:
 
 
 def _alpha(counts: np.ndarray, kinds: np.ndarray, level: Level) -> float:
-    """`counts` is (units, kinds): how many raters gave a unit each of `kinds`, the different ratings in order."""
+    """Krippendorff's alpha: agreement beyond chance, at most 1, 0 at chance (Krippendorff 2011, "Computing
+    Krippendorff's Alpha-Reliability").
+
+    `counts` is (units, kinds): how many raters gave a unit each of `kinds`, the different ratings in order. Units with
+    fewer than two ratings don't count. NaN where there is no such unit or all ratings are equal.
+    """
     counts = counts[counts.sum(axis=1) >= 2]
     totals = counts.sum(axis=0)
     n = totals.sum()

@@ -13,7 +13,7 @@ from chiasm.score.bootstrap import small_sample_level
 from chiasm.score.result import Value
 
 
-def calibrated_mean(judged: Mapping[str, float], labelled: Mapping[str, float], metric: str = "calibrated") -> Value:
+def calibrated_mean(judged: Mapping[str, float], labelled: Mapping[str, float]) -> Value:
     """What people would have given on average, estimated from a judge on all items and people on a random part.
 
     `judged` and `labelled` are scores by item, on one scale. The judge's mean over the items without a label is
@@ -35,4 +35,4 @@ def calibrated_mean(judged: Mapping[str, float], labelled: Mapping[str, float], 
     value = float(rest.mean() + gaps.mean())
     error = math.sqrt(rest.var() / len(rest) + gaps.var() / len(gaps))
     z = NormalDist().inv_cdf((1 + small_sample_level(min(len(rest), len(gaps)))) / 2)
-    return Value(metric, value, len(judged), value - z * error, value + z * error, "prediction-powered")
+    return Value("calibrated", value, len(judged), value - z * error, value + z * error, "prediction-powered")

@@ -14,14 +14,13 @@ import numpy as np
 from chiasm.data.chat.cache import CachedEndpoint
 from chiasm.data.chat.endpoint import Ask, Endpoint
 from chiasm.errors import ConfigError, DataError
-from chiasm.score.choice.predictions import text_of
-from chiasm.score.choice.tables import rows_by_id
 from chiasm.score.judgement.calibration import calibrated_mean
 from chiasm.score.judgement.judge import PROMPT, Judged, Judging, score_with_judge
 from chiasm.score.judgement.judged_pairs import PAIR_PROMPT, JudgedPair, judge_pairs
 from chiasm.score.judgement.ratings import read_ratings
 from chiasm.score.result import Score
 from chiasm.score.robustness.rank_correlation import correlation_value, spearman
+from chiasm.score.tables import rows_by_id, text_of
 
 
 def chat(endpoint: str, cache: Path | str = "", timeout_s: float = 60.0, tries: int = 5) -> Ask:

@@ -16,7 +16,7 @@ from typing import Any
 
 from chiasm.data.records import id_text, place
 from chiasm.errors import DataError
-from chiasm.score.choice.tables import table_rows
+from chiasm.score.tables import table_rows
 
 EXPECTED = (
     "item, left, right, winner; Pick-a-Pic's caption, model_0, model_1, label_0, label_1; or rankings: prompt with "
@@ -58,7 +58,7 @@ def read_preferences(path: Path | str) -> Preferences:
         if str(row.get("has_label", True)).lower() in ("false", "0"):
             unlabelled += 1
             continue
-        pairs = _pairs(row, where)
+        pairs = pairs_of(row, where)
         found += [pair for pair in pairs if pair.left != pair.right]
         itself += sum(pair.left == pair.right for pair in pairs)
     if not found:
@@ -68,7 +68,8 @@ def read_preferences(path: Path | str) -> Preferences:
     return Preferences(tuple(found), tuple(notes))
 
 
-def _pairs(row: Mapping[str, Any], where: str) -> list[Preference]:
+def pairs_of(row: Mapping[str, Any], where: str) -> list[Preference]:
+    """The comparisons that a row holds, one but for a ranking. Raises DataError for a row that can't be used."""
     if "winner" in row:
         return [_plain(row, where)]
     if "label_0" in row:

@@ -13,7 +13,7 @@ from chiasm.score.regions.coco_accumulate import METRICS, Accumulation, Averages
 from chiasm.score.regions.coco_backend import official
 from chiasm.score.regions.coco_costs import COST, Costs
 from chiasm.score.regions.coco_files import Kind, Regions, Truth, read_results, read_truth
-from chiasm.score.regions.coco_items import late_items
+from chiasm.score.regions.coco_items import lazy_items
 from chiasm.score.regions.coco_matching import Matches, match
 from chiasm.score.regions.coco_reasons import MISSED, explain
 from chiasm.score.result import Score, Value
@@ -36,8 +36,8 @@ def score_coco(
 
     `truth` is an instances file, `results` a results file; `kind` says whether boxes or masks are compared. An image
     without results has no detections. Numbers come from faster-coco-eval and lie in [0, 1]; `n` counts the objects to
-    find. A number with nothing to find (COCO's -1) is None, with a note. ``AP cost: REASON`` is the AP won back if
-    that kind of error alone were mended, as `Costs` says; its `n` counts those errors.
+    find. A number with nothing to find (COCO's -1) is None, with a note. ``AP cost: REASON`` is the AP gained if
+    that kind of error alone were fixed, as `Costs` says; its `n` counts those errors.
 
     Intervals resample whole images and are about other sets of as many images: AP falls as a set grows and its rare
     categories fill up, so they do not say what a larger set would give. ``replicates=0`` leaves them out; `advance` is
@@ -54,16 +54,16 @@ def score_coco(
 
     images = len(known.images)
     costs = Costs(matches, detections, known.objects, reasons, len(known.names))
-    now = costs.won(np.ones((1, images), dtype=np.int64))
+    now = costs.gains(np.ones((1, images), dtype=np.int64))
     drawn = _draw(images, replicates, seed)
     spread, cost_spread = _resampled(known, detections, matches, costs, drawn, advance)
     values = []
     for row, name in enumerate(METRICS):
         values.append(_value(name, standard[name], _objects(matches, name), images, spread.standard[row]))
-    for (metric, error), won in now.items():
+    for (metric, error), gain in now.items():
         n = int(((reasons.object if error == MISSED else reasons.detection) == error).sum())
         name = f"{metric}{COST}{error}"
-        values.append(_value(name, _defined(won[0]), n, images, cost_spread.get((metric, error), _NONE)))
+        values.append(_value(name, _defined(gain[0]), n, images, cost_spread.get((metric, error), _NONE)))
     for index, name in enumerate(known.names):
         in_category = known.objects.category == index
         n = int((matches.counted[0] & in_category).sum())
@@ -72,7 +72,7 @@ def score_coco(
             where = ("category", name)
             values.append(_value("AP", by_category[name], n, category_images, spread.category_ap[index], where))
 
-    items = late_items(known, detections, matches.overlaps, reasons, kind)
+    items = lazy_items(known, detections, matches.overlaps, reasons, kind)
     return Score(f"coco-{kind}", "COCO", tuple(values), items, notes + _absent(known, standard, detections))
 
 
@@ -88,16 +88,16 @@ def _resampled(
     if not len(drawn):
         return Averages(np.zeros((len(METRICS), 0)), np.zeros((len(truth.names), 0))), {}
     accumulation = Accumulation(matches, detections, truth.objects, len(truth.names))
-    parts, won = [], []
+    parts, gains = [], []
     for start in range(0, len(drawn), _AT_ONCE):
         some = drawn[start : start + _AT_ONCE]
         parts.append(accumulation.averages(some))
         if start < COST_REPLICATES:
-            won.append(costs.won(some))
+            gains.append(costs.gains(some))
         advance(len(some))
     standard = np.concatenate([part.standard for part in parts], axis=1)
     category_ap = np.concatenate([part.category_ap for part in parts], axis=1)
-    return Averages(standard, category_ap), {key: np.concatenate([one[key] for one in won]) for key in won[0]}
+    return Averages(standard, category_ap), {key: np.concatenate([one[key] for one in gains]) for key in gains[0]}
 
 
 def _draw(images: int, replicates: int, seed: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What each kind of error costs: what would be won back if it alone were mended (TIDE, section 2.3)."""
+"""What each kind of error costs: the gain in AP or AR if it alone were fixed (TIDE, section 2.3)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ COSTED = ("AP", "AP50", "AR100")
 COST = " cost: "
 """Between metric and error in the name of a cost."""
 _OF_RECALL = (MISLOCATED, WRONG_NAME, MISSED)
-"""A false detection that disappears changes no recall."""
+"""The errors whose repair changes recall; removing a false detection does not."""
 
 
 class Costs:
-    """The curves as they are and with each kind of error mended, for one weighting of the images after another.
+    """Precision-recall curves as they are and with one kind of error fixed, for any weighting of the images.
 
     Errors are told at IoU .5. A mislocated box moves onto its object and is right at every threshold, a wrong name is
     put right where the box is, and of two on one object the better-scored stays; every other false detection disappears
@@ -33,16 +33,16 @@ class Costs:
     ) -> None:
         now = outcome(matches, detections, objects, 0, MOST_DETECTIONS)
         self._now = Curves(now, categories)
-        self._mended = {error: Curves(_mended(now, error, matches, objects, reasons), categories) for error in ERRORS}
+        self._fixed = {error: Curves(_fixed(now, error, matches, objects, reasons), categories) for error in ERRORS}
 
-    def won(self, weights: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
+    def gains(self, weights: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
         """{(metric of `COSTED`, error of `ERRORS`): (R,)} for `weights` (R, images), how often each image counts.
 
-        The costs need not add up to 1 less the metric: mending one kind changes what another costs.
+        The costs need not add up to 1 less the metric: fixing one kind changes what another costs.
         """
         weights = weights.astype(np.int32)
         before = costed(self._now, weights)
-        after = {error: costed(curves, weights) for error, curves in self._mended.items()}
+        after = {error: costed(curves, weights) for error, curves in self._fixed.items()}
         return {
             (metric, error): after[error][metric] - before[metric]
             for metric in COSTED
@@ -57,7 +57,7 @@ def costed(curves: Curves, weights: np.ndarray) -> dict[str, np.ndarray]:
     return dict(zip(COSTED, (mean(precision), mean(precision[:1]), mean(recall)), strict=True))
 
 
-def _mended(now: Outcome, error: str, matches: Matches, objects: Regions, reasons: Reasons) -> Outcome:
+def _fixed(now: Outcome, error: str, matches: Matches, objects: Regions, reasons: Reasons) -> Outcome:
     if error == MISSED:
         asked = matches.counted[0] & (reasons.object != MISSED)
         return replace(now, object_image=objects.image[asked], object_category=objects.category[asked])

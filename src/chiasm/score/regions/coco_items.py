@@ -14,10 +14,10 @@ from chiasm.score.regions.coco_files import Kind, Regions, Truth
 from chiasm.score.regions.coco_matching import SIZE_LIMITS, SIZES
 from chiasm.score.regions.coco_overlaps import Overlaps, pairs_in_image
 from chiasm.score.regions.coco_reasons import FOUND, IGNORED, MISLOCATED, MISSED, Reasons
-from chiasm.score.result import Counts, Item, LateItems
+from chiasm.score.result import Counts, Item, LazyItems
 
 
-def late_items(truth: Truth, detections: Regions, overlaps: Overlaps, reasons: Reasons, kind: Kind) -> LateItems:
+def lazy_items(truth: Truth, detections: Regions, overlaps: Overlaps, reasons: Reasons, kind: Kind) -> LazyItems:
     """Statistics count detections, objects and each reason, so that they sum to precision and recall at IoU .5. Of the
     causes, those of a wrong place are told for boxes only."""
     unfound = np.flatnonzero(reasons.object != FOUND)
@@ -27,7 +27,7 @@ def late_items(truth: Truth, detections: Regions, overlaps: Overlaps, reasons: R
         wrong_place = _location_causes(truth, detections, overlaps, reasons) if kind == "bbox" else {}
         return (*_of_detections(truth, detections, reasons, wrong_place), *_of_objects(truth, reasons, unfound))
 
-    return LateItems(Counts(len(detections) + len(unfound), images, unparsed=0), make)
+    return LazyItems(Counts(len(detections) + len(unfound), images, unparsed=0), make)
 
 
 def measures(rows: Sequence[Item]) -> dict[str, Measure]:

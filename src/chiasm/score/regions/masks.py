@@ -1,8 +1,4 @@
-"""Binary and labelled masks: IoU, Dice, mean IoU over classes, boundary IoU and boundary F.
-
-Where both masks are empty, nothing is wrong and nothing is shown either: `empty` is the score given to that case, 1 by
-default, NaN to leave it out of means that skip NaN.
-"""
+"""IoU, boundary IoU and boundary F of two binary masks; 1 where both masks are empty."""
 
 from __future__ import annotations
 
@@ -18,57 +14,25 @@ def overlap(predicted: np.ndarray, true: np.ndarray) -> tuple[int, int]:
     return intersection, int(np.count_nonzero(predicted)) + int(np.count_nonzero(true)) - intersection
 
 
-def iou(predicted: np.ndarray, true: np.ndarray, empty: float = 1.0) -> float:
+def iou(predicted: np.ndarray, true: np.ndarray) -> float:
     """Intersection over union (Jaccard) in [0, 1]."""
     intersection, union = overlap(predicted, true)
-    return intersection / union if union else empty
+    return intersection / union if union else 1.0
 
 
-def dice(predicted: np.ndarray, true: np.ndarray, empty: float = 1.0) -> float:
-    """Twice the intersection over the sum of both sizes, the F1 of pixels, in [0, 1]."""
-    intersection, union = overlap(predicted, true)
-    return 2 * intersection / (union + intersection) if union else empty
-
-
-def class_overlaps(
-    predicted: np.ndarray, true: np.ndarray, classes: int, ignore: int | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Intersections and unions (classes,) of two label maps (height, width) with labels 0..classes-1.
-
-    Pixels whose true label is `ignore` are left out. Sums over images give the usual dataset-wide IoU of each class.
-    Raises ValueError for labels outside the range or shapes that differ.
-    """
-    if predicted.shape != true.shape:
-        raise ValueError(f"label maps differ in shape: {predicted.shape} and {true.shape}")
-    kept = np.ones(true.shape, dtype=bool) if ignore is None else true != ignore
-    said, meant = predicted[kept].astype(np.int64), true[kept].astype(np.int64)
-    for name, labels in (("predicted", said), ("true", meant)):
-        if labels.size and not 0 <= labels.min() <= labels.max() < classes:
-            raise ValueError(f"{name} labels lie in {labels.min()}..{labels.max()}, expected 0..{classes - 1}")
-    confusion = np.bincount(meant * classes + said, minlength=classes * classes).reshape(classes, classes)
-    intersection = confusion.diagonal()
-    return intersection, confusion.sum(axis=0) + confusion.sum(axis=1) - intersection
-
-
-def mean_iou(intersection: np.ndarray, union: np.ndarray) -> float:
-    """The mean IoU of the classes that occur in truth or prediction; NaN if none does."""
-    occurs = union > 0
-    return float((intersection[occurs] / union[occurs]).mean()) if occurs.any() else float("nan")
-
-
-def boundary_iou(predicted: np.ndarray, true: np.ndarray, share: float = 0.02, empty: float = 1.0) -> float:
-    """IoU of the parts of both masks within `share` of the picture's diagonal from their outlines, in [0, 1].
+def boundary_iou(predicted: np.ndarray, true: np.ndarray) -> float:
+    """IoU of the parts of both masks within 2 % of the picture's diagonal from their outlines, in [0, 1].
 
     Cheng et al. 2021, arXiv:2103.16562. The picture's border counts as outline.
     """
     from faster_coco_eval import mask as backend
 
     _check(predicted, true)
-    rims = [backend.decode(backend.rleToBoundary(encode(mask), share)).astype(bool) for mask in (predicted, true)]
-    return iou(rims[0], rims[1], empty)
+    rims = [backend.decode(backend.rleToBoundary(encode(mask), 0.02)).astype(bool) for mask in (predicted, true)]
+    return iou(rims[0], rims[1])
 
 
-def boundary_f(predicted: np.ndarray, true: np.ndarray, share: float = 0.008, empty: float = 1.0) -> float:
+def boundary_f(predicted: np.ndarray, true: np.ndarray, share: float = 0.008) -> float:
     """F1 of outline pixels that lie within `share` of the picture's diagonal, rounded up, of the other outline.
 
     The F measure of DAVIS (Perazzi et al. 2016, section 5.1), with all outline pixels within reach counted instead of
@@ -77,7 +41,7 @@ def boundary_f(predicted: np.ndarray, true: np.ndarray, share: float = 0.008, em
     _check(predicted, true)
     outlines = outline(predicted), outline(true)
     if not outlines[0].any() or not outlines[1].any():
-        return empty if not outlines[0].any() and not outlines[1].any() else 0.0
+        return 1.0 if not outlines[0].any() and not outlines[1].any() else 0.0
     radius = int(np.ceil(share * np.hypot(*predicted.shape)))
     precision = np.mean(_widened(outlines[1], radius)[outlines[0]])
     recall = np.mean(_widened(outlines[0], radius)[outlines[1]])

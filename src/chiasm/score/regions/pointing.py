@@ -1,4 +1,4 @@
-"""Attribution maps against the region they should show: the pointing game, energy inside, and IoU."""
+"""The pointing game: does the point that a model marks as most important lie in the region it should show?"""
 
 from __future__ import annotations
 
@@ -12,49 +12,13 @@ import numpy as np
 from chiasm.data.records import by_id, paired, records
 from chiasm.errors import DataError
 from chiasm.score.bootstrap import summarise
-from chiasm.score.measure import Measure, mean_of_ratios, share
+from chiasm.score.measure import Measure, mean_of_ratios, ratio, share
+from chiasm.score.regions.attribution import attribution_iou, energy_inside, pointed_at, read_map, region_cells
 from chiasm.score.regions.rle import decode
 from chiasm.score.result import Item, Score
 
 TOLERANCE = 15.0
 """Pixels around a region within which a point still hits it."""
-
-
-def pointed_at(attribution: np.ndarray) -> tuple[float, float]:
-    """The centre (x, y), in cells of the map, of the largest value; the mean position where several are largest.
-
-    `attribution` is (height, width). Raises ValueError for an empty map, NaN, or a constant map, which points nowhere.
-    """
-    if attribution.ndim != 2 or not attribution.size or not np.isfinite(attribution).all():
-        raise ValueError(f"an attribution map must be finite and (height, width), got {attribution.shape}")
-    largest = attribution.max()
-    if largest == attribution.min():
-        raise ValueError("a constant attribution map points nowhere")
-    y, x = np.nonzero(attribution == largest)
-    return float(x.mean()) + 0.5, float(y.mean()) + 0.5
-
-
-def energy_inside(attribution: np.ndarray, region: np.ndarray) -> float:
-    """The share of a map's positive values that lies in a bool region of its shape, in [0, 1]; NaN if there are none.
-
-    The energy-based pointing game (Wang et al. 2020, arXiv:1910.01279).
-    """
-    positive = np.maximum(attribution, 0)
-    total = positive.sum()
-    return float(positive[region].sum() / total) if total > 0 else float("nan")
-
-
-def attribution_iou(attribution: np.ndarray, region: np.ndarray) -> float:
-    """IoU of a bool region with as many of the map's largest cells as the region has, in [0, 1]; NaN without a region.
-
-    Taking the region's own size needs no threshold to be chosen. Of equal values the earlier cell counts as larger.
-    """
-    count = int(np.count_nonzero(region))
-    if not count:
-        return float("nan")
-    largest = np.argsort(-attribution, axis=None, kind="stable")[:count]
-    hits = int(np.count_nonzero(region.ravel()[largest]))
-    return hits / (2 * count - hits)
 
 
 def distance_to(point: tuple[float, float], region: np.ndarray) -> float:
@@ -81,13 +45,19 @@ def score_pointing(
     `truth` has rows ``{id, image, category, bbox: [left, top, width, height]}`` or, for masks, ``{id, image, category,
     segmentation, width, height}``; `points` has rows ``{id, point: [x, y]}``, all in pixels. A point within `tolerance`
     pixels of the region counts, 15 in the paper. "hit" is over all rows, by category in the slices; "mean over
-    categories" is the paper's number. Raises DataError for files that can't be read or do not fit each other.
+    categories" is the paper's number.
+
+    A row may have ``map`` instead of ``point``: an attribution map in .npy, of any size and named from where `points`
+    lies, that covers the whole picture, whose width and height then stand in `truth`. It points at its largest value,
+    and its "energy inside" and "attribution IoU" are means over such rows, in [0, 1].
+
+    Raises DataError for files that can't be read or do not fit each other.
     """
     regions = by_id(truth, records(truth), "id", "region")
     said = by_id(points, records(points), "id", "point")
     paired(regions.keys(), said.keys(), truth, points, missing)
     items = tuple(_item(truth, points, key, region, said.get(key), tolerance) for key, region in regions.items())
-    values = summarise(items, {"hit": _HIT}, ("category",), replicates, seed)
+    values = summarise(items, {"hit": _HIT} | _of_maps(items), ("category",), replicates, seed)
     values += summarise(items, {"mean over categories": _over_categories(items)}, (), replicates, seed)
     absent = sum(item.problem is not None for item in items)
     notes = (f"{absent} of {len(items)} rows have no point and count as wrong.",) if absent else ()
@@ -99,7 +69,13 @@ _HIT = share("hit", "points")
 
 def measures(items: Sequence[Item]) -> dict[str, Measure]:
     """The metrics of `score_pointing`."""
-    return {"hit": _HIT, "mean over categories": _over_categories(items)}
+    return {"hit": _HIT} | _of_maps(items) | {"mean over categories": _over_categories(items)}
+
+
+def _of_maps(items: Sequence[Item]) -> dict[str, Measure]:
+    if not any("maps" in item.statistics for item in items):
+        return {}
+    return {"energy inside": ratio("energy", "maps"), "attribution IoU": ratio("attribution_iou", "maps")}
 
 
 def _over_categories(items: Sequence[Item]) -> Measure:
@@ -117,9 +93,14 @@ def _item(
 ) -> Item:
     where = f"{truth}: region {key}"
     distance = math.inf
-    if said is not None:
-        point = _numbers(f"{points}: point {key}", said.get("point"), 2, "point", "[x, y]")
-        distance = _distance(where, region, (point[0], point[1]))
+    of_map: dict[str, float] = {}
+    if said is not None and "map" in said:
+        point, of_map = _of_map(where, region, Path(points).parent / str(said["map"]))
+        distance = _distance(where, region, point)
+        said = said | {"point": list(point)}
+    elif said is not None:
+        x, y = _numbers(f"{points}: point {key}", said.get("point"), 2, "point", "[x, y]")
+        distance = _distance(where, region, (x, y))
     category = str(region.get("category", "all"))
     hit = float(distance <= tolerance)
     reason = "hit" if hit else "no point" if said is None else "near miss" if distance <= 3 * tolerance else "elsewhere"
@@ -129,10 +110,30 @@ def _item(
         prediction=said,
         parsed=None if said is None else said["point"],
         truth={name: region[name] for name in ("bbox", "segmentation", "category") if name in region},
-        statistics={"points": 1.0, "hit": hit, f"points: {category}": 1.0, f"hits: {category}": hit},
+        statistics={"points": 1.0, "hit": hit, f"points: {category}": 1.0, f"hits: {category}": hit} | of_map,
         problem=None if said is not None else "no point",
         slices={"category": category, "reason": reason},
     )
+
+
+def _of_map(where: str, region: dict[str, Any], path: Path) -> tuple[tuple[float, float], dict[str, float]]:
+    """The point in pixels that the map shows, and its statistics."""
+    width, height = _numbers(where, [region.get("width"), region.get("height")], 2, "width and height", "numbers")
+    attribution = read_map(path)
+    rows, columns = attribution.shape
+    x, y = pointed_at(attribution)
+    if "segmentation" not in region:
+        _numbers(where, region.get("bbox"), 4, "bbox", "[left, top, width, height]")
+    try:
+        inside = region_cells(region, width, height, (rows, columns))
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from None
+    energy, iou = energy_inside(attribution, inside), attribution_iou(attribution, inside)
+    if math.isnan(energy):
+        raise DataError(f"{path}: no value of the map is above 0")
+    if math.isnan(iou):
+        raise DataError(f"{where}: no cell of the {columns} x {rows} map {path} lies in it; give a finer map")
+    return (x * width / columns, y * height / rows), {"maps": 1.0, "energy": energy, "attribution_iou": iou}
 
 
 def _distance(where: str, region: dict[str, Any], point: tuple[float, float]) -> float:

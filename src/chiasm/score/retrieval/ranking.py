@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from chiasm.data.records import by_id, paired, records
-from chiasm.errors import ConfigError, DataError
+from chiasm.data.records import paired
+from chiasm.errors import ConfigError
 from chiasm.score.bootstrap import summarise
 from chiasm.score.measure import Measure, ratio, share
 from chiasm.score.result import Item, Score, Value
@@ -59,62 +59,44 @@ def score_run(
     run: Path | str,
     cutoffs: Sequence[int] = CUTOFFS,
     missing: Literal["error", "wrong"] = "error",
-    images: Mapping[str, str] | None = None,
 ) -> Score:
     """Means over queries of every measure, all in 0..1, from TREC or JSON files (`read_judgements`, `read_run`).
 
     A judgement above 0 is relevant. ``missing="wrong"`` counts a judged query without results as 0, like trec_eval's
-    option -c. `images` names the picture of a query where several share one; intervals are by picture, else by query.
-    Raises DataError for malformed files and queries that do not fit, ConfigError for cutoffs below 1.
+    option -c. Intervals are by query. Raises DataError for malformed files and queries that do not fit, ConfigError for
+    cutoffs below 1.
     """
     truth, found = read_judgements(judgements), read_run(run)
     paired(truth, found, judgements, run, missing)
-    _check_cutoffs(cutoffs)
+    if not cutoffs or min(cutoffs) < 1:
+        raise ConfigError(f"cutoffs must be 1 or more, got {list(cutoffs)}")
     items, chance = [], []
     for query, judged in truth.items():
         order = ranked(found.get(query, {}))
         gains = np.array([judged.get(document, 0.0) for document in order])
         ideal = np.array(list(judged.values()))
         relevant = int((ideal > 0).sum())
-        measures = query_measures(gains, ideal, relevant, cutoffs)
         chance.append(in_random_order(int((gains > 0).sum()), len(gains), relevant, cutoffs))
-        best = {document: gain for document, gain in judged.items() if gain > 0}
-        problem = None if query in found else "no results in the file"
-        image = (images or {}).get(query, query)
-        items.append(_item(query, image, order[: max(cutoffs)], best, measures, problem))
-    without = sum(item.problem is not None for item in items)
-    notes = [f"{without} of {len(items)} queries have no results and count as 0."] if without else []
-    return _score(items, chance, notes)
-
-
-def score_relevance_lists(path: Path | str, cutoffs: Sequence[int] = CUTOFFS) -> Score:
-    """The same from lists that are ranked already: JSON lines ``{id, relevance: [gain of rank 1, of rank 2, ...]}``.
-
-    A row may have `relevant`, the number of relevant documents, where not all are in the list, and `image`. NDCG knows
-    the listed gains only. Raises DataError for malformed rows, ConfigError for cutoffs below 1.
-    """
-    _check_cutoffs(cutoffs)
-    items, chance = [], []
-    for name, row in by_id(path, records(path), "id", "query").items():
-        where = f"{path}, id {name!r}"
-        gains = _gains(row.get("relevance"), where)
-        listed = int((gains > 0).sum())
-        relevant = row.get("relevant", listed)
-        if not isinstance(relevant, int) or relevant < listed:
-            raise DataError(f"{where}: 'relevant' is {relevant!r}, but {listed} of the list are")
-        measures = query_measures(gains, gains, relevant, cutoffs)
-        items.append(_item(name, str(row.get("image") or name), row["relevance"], relevant, measures, None))
-        chance.append(in_random_order(listed, len(gains), relevant, cutoffs))
-    if not items:
-        raise DataError(f"{path}: no query in it")
-    return _score(items, chance, ["NDCG compares with the best order of the listed documents only."])
-
-
-def _item(
-    name: str, image: str, order: Sequence[object], truth: object, measures: Mapping[str, float], problem: str | None
-) -> Item:
-    statistics = {"queries": 1.0, **measures}
-    return Item(name, image, order, order, truth, statistics, rule="highest score first", problem=problem)
+        shown = order[: max(cutoffs)]
+        items.append(
+            Item(
+                id=query,
+                image=query,
+                prediction=shown,
+                parsed=shown,
+                truth={document: gain for document, gain in judged.items() if gain > 0},
+                statistics={"queries": 1.0, **query_measures(gains, ideal, relevant, cutoffs)},
+                rule="highest score first",
+                problem=None if query in found else "no results in the file",
+            )
+        )
+    notes = []
+    if without := sum(item.problem is not None for item in items):
+        notes.append(f"{without} of {len(items)} queries have no results and count as 0.")
+    if all(item.statistics["map"] == 0 for item in items):
+        notes.append("No query found anything relevant: are the document names of both files the same?")
+    values = (*summarise(items, measures(items)), *_baselines(chance))
+    return Score("ranking", "trec_eval", values, tuple(items), tuple(notes))
 
 
 def in_random_order(found: int, listed: int, relevant: int, cutoffs: Sequence[int]) -> dict[str, float]:
@@ -131,33 +113,14 @@ def in_random_order(found: int, listed: int, relevant: int, cutoffs: Sequence[in
     return {name: expected[name] for name in names}
 
 
-def _score(items: Sequence[Item], chance: Sequence[Mapping[str, float]], notes: list[str]) -> Score:
-    if all(item.statistics["map"] == 0 for item in items):
-        notes.append("No query found anything relevant: are the document names of both files the same?")
-    n = len(items)
-    baselines = (
-        Value(f"baseline.random_order.{name}", sum(query[name] for query in chance) / n, n, method="baseline")
-        for name in chance[0]
-    )
-    return Score("ranking", "trec_eval", (*summarise(items, measures(items)), *baselines), tuple(items), tuple(notes))
+def _baselines(chance: Sequence[Mapping[str, float]]) -> Iterator[Value]:
+    """The mean of each measure over what every query is expected to score in a random order."""
+    for name in chance[0]:
+        value = sum(query[name] for query in chance) / len(chance)
+        yield Value(f"baseline.random_order.{name}", value, len(chance), method="baseline")
 
 
 def measures(items: Sequence[Item]) -> dict[str, Measure]:
-    """The metrics of `score_run` and `score_relevance`."""
+    """The metrics of `score_run`."""
     names = (name for name in items[0].statistics if name != "queries")
     return {name: (share if name.startswith("hit@") else ratio)(name, "queries") for name in names}
-
-
-def _gains(values: object, where: str) -> np.ndarray:
-    try:
-        gains = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        gains = np.array(np.nan)
-    if not isinstance(values, list) or gains.ndim != 1 or not np.isfinite(gains).all():
-        raise DataError(f"{where}: 'relevance' is {values!r:.60}, expected a list of finite numbers")
-    return gains
-
-
-def _check_cutoffs(cutoffs: Sequence[int]) -> None:
-    if not cutoffs or min(cutoffs) < 1:
-        raise ConfigError(f"cutoffs must be 1 or more, got {list(cutoffs)}")
