@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -23,6 +23,8 @@ from chiasm.probe.pictures import PictureFiles
 from chiasm.probe.vision_side import MAIN_SITES, VisionSide, open_vision_side
 
 BATCH = 16
+NOTES = """Photos of 640 x 480 px. The peer opens them, and runs the same preprocessing and forward on the same batches,
+keeping nothing; ours hashes them too, and writes a whole store."""
 SAMPLED = 2
 """Tokens sampled of each picture, as in a store of 8,000: a small store would write more than many do."""
 
@@ -40,7 +42,7 @@ class VitAndMlp(nn.Module):
     def sites(self) -> tuple[str, ...]:
         return MAIN_SITES
 
-    def capture(self, images: list[Image.Image], sites: tuple[str, ...]) -> dict[str, Features]:
+    def capture(self, images: Sequence[Image.Image], sites: Sequence[str]) -> dict[str, Features]:
         e_pre = self.vit(self.vit.preprocess(images))
         normed = replace(e_pre, tokens=self.norm(e_pre.tokens), site="connector.in")
         e_post = replace(e_pre, tokens=self.mlp(normed.tokens), site="connector")
@@ -94,7 +96,7 @@ def _photo(path: Path, seed: int) -> Path:
 
 def main() -> None:
     chosen = options(__doc__, repeats=3)
-    publish("extraction", "Extraction", "Photos of 640 x 480 px.", extraction_rows(128, chosen.repeats), chosen.json)
+    publish("extraction", "Extraction", NOTES, extraction_rows(128, chosen.repeats), chosen.json)
 
 
 if __name__ == "__main__":

@@ -5,12 +5,12 @@ run as processes of this machine. Needs the extra `cluster`."""
 import sys
 from pathlib import Path
 
-import submitit
-
 from chiasm.probe.workers import Request, extract_here
 
 
 def main(model: str, pictures: str, store: str, jobs: str, partition: str | None = None) -> None:
+    import submitit
+
     request = Request(model, (pictures,), Path(store).absolute())
     executor = submitit.AutoExecutor(folder=f"{store}-logs")
     executor.update_parameters(timeout_min=12 * 60, cpus_per_task=8)
@@ -26,4 +26,6 @@ def main(model: str, pictures: str, store: str, jobs: str, partition: str | None
 
 
 if __name__ == "__main__":
+    if not 5 <= len(sys.argv) <= 6:
+        sys.exit(__doc__)
     main(*sys.argv[1:])

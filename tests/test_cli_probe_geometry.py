@@ -30,7 +30,7 @@ from chiasm.probe.store_geometry import (
     untrained_space,
 )
 from chiasm.probe.store_pictures import StorePictures
-from chiasm.probe.store_spectrum import dataset_spectrum, measure_spectra
+from chiasm.probe.store_spectrum import dataset_spectrum, measure_as_study, measure_spectra
 from chiasm.probe.untrained import untrained_connector
 from chiasm.probe.vision_side import open_vision_side
 from chiasm.probe.workers import Request, extract_here
@@ -92,7 +92,7 @@ def test_every_scaling_at_once_and_hubness_of_a_site_only_once(folder: Path) -> 
 def test_a_store_against_itself_as_reference_keeps_every_neighbour(folder: Path) -> None:
     found = json.loads(run("geometry", folder, folder, "--sites", "encoder", "--k", "5", "--json"))
     (knor,) = [one for one in found if one["name"] == "knor@5"]
-    assert knor["sites"] == ["encoder", "chiasm-tiny"]
+    assert knor["sites"] == ["encoder", "chiasm-tiny encoder"]
     assert knor["value"] == 1.0
 
 
@@ -117,7 +117,7 @@ def test_what_can_not_be_measured_is_said(folder: Path, tmp_path: Path) -> None:
     assert "no site 'conector'" in refused("geometry", folder, "--sites", "conector")
     assert "alone can't be compared" in refused("geometry", folder, "--sites", "encoder")
     assert "whole numbers" in refused("geometry", folder, "--k", "5,x")
-    assert "lower k" in refused("geometry", folder, "--k", PICTURES, "--no-control")
+    assert "a smaller k" in refused("geometry", folder, "--k", PICTURES, "--no-control")
     assert "is a store" in refused("spectrum", folder, "-n", 10)
     assert "run the command for each" in refused("spectrum", folder, folder)
     assert "cluster by picture" in refused("geometry", folder, "--clusters", "folder", "--k", "5", "--no-control")
@@ -145,6 +145,27 @@ def test_the_preset_needs_a_hundred_neighbours(folder: Path) -> None:
     assert "100" in refused("geometry", folder, "--preset", "vlm-connectors")
     found = json.loads(run("spectrum", folder, "--preset", "vlm-connectors", "--json"))
     assert {one["name"] for one in found} >= {"normalised_effective_rank", "cosine_mean", "top10_energy"}
+    assert "the study squeezes pictures to 336 pixels, these are native" in found[0]["flags"][1]
+
+
+def test_the_preset_squeezes_pictures_as_the_study_does(tmp_path: Path) -> None:
+    out = ("--preset", "vlm-connectors", "-n", 8, "-o", tmp_path)
+    said = run("spectrum", "chiasm-tiny", "scenes:test", "--sites", "encoder", *out)
+    assert FeatureStore.open(tmp_path / "features").identity["size"] == 336
+    assert "336" not in said
+
+
+def test_a_picture_of_identical_tokens_has_no_spectrum_in_the_study(
+    store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = store.tokens
+    monkeypatch.setattr(store, "tokens", lambda site, i: own(site, i) if i else np.ones((9, 4), np.float32))
+    found = measure_as_study(store, ["encoder"])
+    assert {one.n for one in found} == {len(store) - 1}
+    assert f"1 of {len(store)} images have identical tokens" in found[0].flags[-1]
+    monkeypatch.setattr(store, "tokens", lambda site, i: np.ones((9, 4), np.float32))
+    (alone,) = measure_as_study(store, ["encoder"])
+    assert alone.value is None
 
 
 def test_halves_are_of_means_alone(store: FeatureStore) -> None:
@@ -234,6 +255,12 @@ def test_the_spectrum_of_the_dataset_is_that_of_its_singular_values() -> None:
             assert one.ci_low < one.value < one.ci_high
         else:
             assert one.flags
+    debiased = found["debiased_participation_ratio"]
+    truth = (np.arange(1, 13) ** 2.0).sum() ** 2 / (np.arange(1, 13) ** 4.0).sum()
+    assert debiased.ci_low < truth < debiased.ci_high
+    assert debiased.null.value == 12
+    alone = dataset_spectrum("x", tokens, np.zeros(400, dtype=int))[-1]
+    assert (alone.value, alone.flags) == (None, ("the debiased participation ratio needs tokens of two clusters",))
     flat = dataset_spectrum("x", np.ones((40, 3)), np.arange(40))
     assert all(one.value is None and one.flags for one in flat)
     with pytest.raises(DataError, match="NaN"):
@@ -245,6 +272,14 @@ def test_sites_of_different_token_counts_are_compared_at_equally_many(store: Fea
     equal = [m for m in found if m.name == "effective_rank of 10 tokens"]
     assert [m.sites for m in equal] == [("encoder",), ("connector",)]
     assert all(1 <= m.value <= 9 for m in equal if m.value is not None)
+    # Held against the site before, at equally many tokens only.
+    encoder, connector = equal
+    assert encoder.ceiling is None
+    assert (connector.ceiling.value, connector.ceiling.low) == (encoder.value, encoder.ci_low)
+    assert 1 < connector.control.value < connector.ceiling.value, "a random map mixes directions"
+    unequal = next(m for m in found if (m.name, m.sites) == ("effective_rank", ("connector",)))
+    assert unequal.ceiling is None
+    assert "no ceiling and control: encoder has other numbers of tokens" in unequal.flags
     for plot in plots:
         assert sum(plot["picture"]) == pytest.approx(1, abs=1e-6)
         assert sum(plot["dataset"]) == pytest.approx(1, abs=1e-6)

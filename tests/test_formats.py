@@ -13,7 +13,7 @@ from chiasm.data.formats.daquar import Daquar, kind_of, part_of
 from chiasm.data.formats.flickr8k import Flickr8k
 from chiasm.data.formats.photos import Photos
 from chiasm.data.images import open_image
-from chiasm.data.open import DATASETS, open_dataset
+from chiasm.data.open import open_dataset
 from chiasm.errors import ConfigError, DataError, ImageError
 from chiasm.types import Box, Dataset, Example
 
@@ -404,10 +404,6 @@ def test_open_dataset_draws_scenes() -> None:
 def test_open_dataset_explains_what_is_wrong(spec: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         open_dataset(spec)
-
-
-def test_the_dict_of_datasets_is_complete() -> None:
-    assert set(DATASETS) == {"scenes", "daquar", "flickr8k", "coco", "photos"}
 
 
 # ---- real data

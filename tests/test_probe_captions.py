@@ -200,7 +200,7 @@ def test_a_case_that_the_model_refuses_has_a_reason() -> None:
     assert set(written.cases) == {PUT_BACK, ANOTHER, MEAN, "noise@1"}
     (refused,) = [m for m in caption_change(written) if m.name.endswith("fewer")]
     assert refused.value is None
-    assert refused.flags == ("this model can't be given that: it has fixed places",)
+    assert refused.flags == ("this model can't be given fewer: it has fixed places",)
 
 
 def test_noise_can_be_the_control_of_a_damage() -> None:

@@ -100,7 +100,9 @@ def test_everything_between_its_yardsticks() -> None:
         *("distance_correlation", "pairwise_distance_correlation", "procrustes"),
     }
     for name, m in found.items():
-        assert (m.n, m.clusters, m.sites, m.flags) == (300, 60, ("encoder", "connector"), ())
+        assert (m.n, m.clusters, m.sites) == (300, 60, ("encoder", "connector"))
+        few = ["300 items for 48 components: higher than of more items, interval and all; compare with the null"]
+        assert list(m.flags) == (few if name == "procrustes" else [])
         assert m.ci_low < m.value < m.ci_high
         assert m.control is not None
         assert m.settings["scaling"] == "z-scored"

@@ -157,3 +157,26 @@ def test_procrustes_of_unrelated_spaces_lies_in_its_null() -> None:
     same = procrustes(components(x), components(turned), alone(200))
     assert same.value == pytest.approx(1)
     assert same.settings["components"] == 30
+
+
+@pytest.mark.parametrize("items", [12, 40])
+def test_intervals_of_correlations_stay_in_their_range_and_hold_the_truth(items: int) -> None:
+    """Of few items the plain jackknife's go up to 1.2 and more; the truth is that of many items."""
+    rng = np.random.default_rng(0)
+    turn = rng.standard_normal((6, 6))
+
+    def drawn(n: int) -> list[Measurement]:
+        x = rng.standard_normal((n, 6))
+        first, second = (
+            Points(Space(name, [str(i) for i in range(n)], each.astype(np.float32)), "l2", "centred")
+            for name, each in (("a", x), ("b", np.tanh(x @ turn) + 0.1 * rng.standard_normal((n, 6))))
+        )
+        return [debiased_cka(first, second, np.arange(n)), *distance_measures(first, second, np.arange(n))]
+
+    truths = [m.value for m in drawn(2000)]
+    held = np.zeros(3)
+    for _ in range(60):
+        for i, (found, truth) in enumerate(zip(drawn(items), truths, strict=True)):
+            assert -1 <= found.ci_low <= found.value <= found.ci_high <= 1
+            held[i] += found.ci_low <= truth <= found.ci_high
+    assert (held >= 53).all()

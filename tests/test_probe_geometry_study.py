@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 
+from chiasm.models.features import Features
 from chiasm.probe.space import Space
 from chiasm.probe.study import study_geometry, study_spectrum
+from chiasm.probe.study_captions import reconstructor
 
 
 def test_geometry_as_defined_there() -> None:
@@ -59,3 +62,10 @@ def test_spectrum_as_defined_there(shape: tuple[int, int]) -> None:
     assert numbers["cosine_mean"] == pytest.approx(np.mean(cosines))
     assert numbers["cosine_std"] == pytest.approx(np.std(cosines))
     assert numbers["cosine_median"] == pytest.approx(np.median(cosines))
+
+
+def test_the_reconstructor_sees_all_tokens_where_the_connector_does_not_keep_them() -> None:
+    e_pre = Features(torch.zeros(16, 4), ((4, 4),), "encoder")
+    assert reconstructor(Features(torch.zeros(16, 8), ((4, 4),), "connector"), e_pre) == "mlp"  # LLaVA
+    assert reconstructor(Features(torch.zeros(4, 8), ((2, 2),), "connector"), e_pre) == "sequence"  # Qwen2.5-VL
+    assert reconstructor(Features(torch.zeros(4, 8), ((1, 4),), "connector"), e_pre) == "sequence"  # Idefics2

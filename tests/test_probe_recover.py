@@ -208,6 +208,10 @@ def test_learning_curve() -> None:
     assert values[3] > values[2] + 0.3
     assert found[0].flags == ()
     assert found[0].settings["train"] == 5
+    assert "still rises" in found[3].flags[-1]
+    assert learning_curve(e_post, e_pre, [Ridge()], shares=(1.0,))[0].flags == ()
+    flat = learning_curve(e_post, e_pre, [Ridge()], shares=(0.9, 1.0))
+    assert flat[1].flags == ()
 
 
 @settings(max_examples=60, deadline=None)

@@ -14,11 +14,11 @@ from PIL import Image
 from chiasm.data.formats.photos import Photos
 from chiasm.data.worlds.scenes import Scenes
 from chiasm.errors import ConfigError, DataError, RunError
+from chiasm.models.cells import into_cells, out_of_cells, shared_cells
 from chiasm.models.features import Features
 from chiasm.models.open import open_model
 from chiasm.models.protocol import VisionLanguageModel
 from chiasm.probe.captured import capture_dataset, connected, joined
-from chiasm.probe.cells import into_cells, out_of_cells, shared_cells
 from chiasm.probe.epochs import Schedule, best_epoch
 from chiasm.probe.feature_file import read_features, write_features
 from chiasm.probe.measurement_file import read_measurements, write_measurements

@@ -51,14 +51,14 @@ RESULTS: dict[str, list[Measurement]] = {
         measured("ridge.round_trip_r2", "connector", "encoder"),
         *(measured(f"ridge.r2@{n}", "connector", "encoder", value=n / 100) for n in (9, 18, 72)),
     ],
+    "readout": [
+        measured("object.balanced_accuracy", "encoder", fact=""),
+        measured("object.balanced_accuracy cup", "encoder", fact="cup"),
+    ],
     "perturb": [
         measured("caption.kl mask@0.5", "connector", "answer", damage="mask", level=0.5, distortion=0.4),
         measured("caption.kl mask@0.9", "connector", "answer", damage="mask", level=0.9, distortion=0.8),
         measured("caption.kl remove@0.5", "connector", "answer", value=None, damage="remove", level=0.5),
-    ],
-    "readout": [
-        measured("object.balanced_accuracy", "encoder", fact=""),
-        measured("object.balanced_accuracy cup", "encoder", fact="cup"),
     ],
     "use": [
         measured("use.swapped", "connector", "answer"),
@@ -262,6 +262,9 @@ def test_a_diagnosis_has_a_bar_for_each_kind_with_wrong_answers(tmp_path: Path) 
     assert interval_text({"value": 0.5, "ci_low": None, "ci_high": None}) == "50"
     untold = read_diagnosis(diagnosis(tmp_path / "u", shares=(0, 0, 0, 1)))
     assert "none can be traced to a stage" in sentence(untold)
+    mostly = read_diagnosis(diagnosis(tmp_path / "m", shares=(0.1, 0.2, 0, 0.7)))
+    assert "for 70 % the readouts can’t tell" in sentence(mostly)
+    assert "Of the others the largest part was lost in the connector: 20 % of all (95 % interval 1" in sentence(mostly)
 
 
 def test_the_gallery_begins_with_verdicts_and_says_what_the_readouts_say(tmp_path: Path) -> None:

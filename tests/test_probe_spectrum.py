@@ -10,8 +10,9 @@ from chiasm.errors import DataError
 from chiasm.probe.image_spectra import image_spectra, spectrum_per_image
 from chiasm.probe.spectrum import (
     SUMMARIES,
-    RunningCovariance,
+    after_random_map,
     components_for,
+    debiased_participation_ratio,
     effective_rank,
     gram_energies,
     participation_ratio,
@@ -129,23 +130,6 @@ def test_no_image_with_a_spectrum_is_flagged() -> None:
     assert all(m.value is None and "no spectrum" in m.flags for m in found)
 
 
-@pytest.mark.parametrize("batches", [[100], [1, 99], [7, 0, 50, 43]])
-def test_running_covariance_is_that_of_all_rows(batches: list[int]) -> None:
-    x = np.random.default_rng(3).standard_normal((100, 6)) * np.arange(1, 7) + 1e5
-    running = RunningCovariance(6)
-    for part in np.split(x, np.cumsum(batches)[:-1]):
-        running.add(part)
-    np.testing.assert_allclose(running.covariance, np.cov(x.T), rtol=1e-9, atol=1e-8)
-    np.testing.assert_allclose(running.energies(), np.linalg.eigvalsh(np.cov(x.T))[::-1])
-    # The fourth moment inside, against its definition: Himeno and Yamada's two estimators on the whole array.
-    n, centred = 100, x - x.mean(0)
-    q = (np.square(centred).sum(1) ** 2).sum() / (n - 1)
-    trace, square = np.trace(np.cov(x.T)), np.square(np.cov(x.T)).sum()
-    upper = 2 * square + (n * n - 3 * n + 1) * trace**2 - n * q
-    lower = (n - 1) * (n - 2) * square + trace**2 - n * q
-    assert running.debiased_participation_ratio() == pytest.approx(upper / lower, rel=1e-6)
-
-
 @pytest.mark.parametrize("heavy", [False, True])
 def test_debiased_participation_ratio_finds_the_population_s(heavy: bool) -> None:
     # 100 equal directions seen in 40 items: the naive ratio can't pass 39.
@@ -153,22 +137,48 @@ def test_debiased_participation_ratio_finds_the_population_s(heavy: bool) -> Non
     naive, debiased = [], []
     for _ in range(200):
         x = rng.standard_normal((40, 100)) if not heavy else rng.standard_t(5, (40, 100))
-        running = RunningCovariance(100)
-        running.add(x)
-        naive.append(participation_ratio(running.energies()))
-        debiased.append(running.debiased_participation_ratio())
+        naive.append(participation_ratio(token_energies(x)))
+        debiased.append(debiased_participation_ratio(x, np.arange(40), token_energies(x)))
     assert np.mean(naive) < 35
     assert np.median(debiased) == pytest.approx(100, rel=0.06)
 
 
-def test_what_a_running_covariance_refuses() -> None:
-    running = RunningCovariance(3)
-    with pytest.raises(DataError, match=r"rows of shape \(2, 4\), expected \(b, 3\)"):
-        running.add(np.ones((2, 4)))
-    running.add(np.ones((1, 3)))
-    with pytest.raises(DataError, match="row 2 holds NaN"):
-        running.add(np.array([[1, 1, 1], [1, np.nan, 1]]))
-    with pytest.raises(DataError, match="1 rows have no covariance"):
-        _ = running.covariance
-    with pytest.raises(DataError, match="needs four"):
-        running.debiased_participation_ratio()
+def test_debiased_participation_ratio_is_a_loop_over_pairs_of_different_clusters() -> None:
+    rng = np.random.default_rng(5)
+    x, cluster = rng.standard_normal((9, 4)) + 3, np.array([2, 0, 1, 0, 2, 2, 3, 3, 0])
+    centred = x - x.mean(axis=0)
+    pairs = [(centred[i], centred[j]) for i in range(9) for j in range(9) if cluster[i] != cluster[j]]
+    norms = np.mean([(a @ a) * (b @ b) for a, b in pairs])
+    expected = norms / np.var([a @ b for a, b in pairs])
+    assert debiased_participation_ratio(x, cluster, token_energies(x)) == pytest.approx(expected)
+
+
+def test_debiased_participation_ratio_is_not_fooled_by_tokens_of_one_picture() -> None:
+    # 30 pictures of 20 tokens, which have 0.8 of their variance in common: 20 directions.
+    rng = np.random.default_rng(6)
+    naive, debiased = [], []
+    for _ in range(60):
+        x = rng.standard_normal((30, 1, 20)) * 0.8**0.5 + rng.standard_normal((30, 20, 20)) * 0.2**0.5
+        x, cluster = x.reshape(600, 20), np.repeat(np.arange(30), 20)
+        naive.append(participation_ratio(token_energies(x)))
+        debiased.append(debiased_participation_ratio(x, cluster, token_energies(x)))
+    assert np.median(naive) < 15
+    assert np.median(debiased) == pytest.approx(20, rel=0.05)
+
+
+def test_debiased_participation_ratio_needs_two_clusters() -> None:
+    x = np.random.default_rng(7).standard_normal((8, 3))
+    with pytest.raises(DataError, match="tokens of two clusters"):
+        debiased_participation_ratio(x, np.zeros(8, dtype=int), token_energies(x))
+
+
+@pytest.mark.parametrize("width", [4, 30])
+def test_a_random_map_needs_only_energies(width: int) -> None:
+    # Tokens through a matrix of normal weights, and their energies alone: the same ranks on average.
+    rng = np.random.default_rng(8)
+    tokens = rng.standard_normal((12, 9)) * np.arange(1, 10)
+    mapped = [tokens @ rng.standard_normal((9, width)) / width**0.5 for _ in range(400)]
+    energies = [after_random_map(token_energies(tokens), width, rng) for _ in range(400)]
+    for summary in (effective_rank, participation_ratio, np.sum):
+        one, other = ([summary(e) for e in each] for each in (map(token_energies, mapped), energies))
+        assert np.mean(one) == pytest.approx(np.mean(other), abs=4 * (np.var(one) / 200) ** 0.5)

@@ -237,9 +237,14 @@ def test_any_number_of_processes_gives_the_same_bytes(pictures: Path, stored: Pa
     assert contents(tmp_path / "s") == contents(stored)
 
 
-def test_blocks_of_several_shards(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With fewer blocks than shards, sums are carried from shard to shard: the same however they are stopped."""
+@pytest.mark.parametrize("seconds", [0.0, 1e9])
+def test_blocks_of_several_shards(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """With fewer blocks than shards, sums are carried from shard to shard: the same however they are stopped, and
+    whether sums are written after every shard or only after the last of a block."""
     monkeypatch.setattr("chiasm.probe.store_folder.BLOCKS", 2)
+    monkeypatch.setattr("chiasm.probe.extract.SUMS_EVERY", seconds)
     extract(pictures, tmp_path / "whole")
     whole = contents(tmp_path / "whole")
 
@@ -315,6 +320,7 @@ def test_full_disk_is_a_clear_error_and_costs_nothing(pictures: Path, stored: Pa
             extract(pictures, tmp_path / "s")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list((tmp_path / "s").rglob(".unfinished-*"))
     extract(pictures, tmp_path / "s")
     assert contents(tmp_path / "s") == contents(stored)
 
@@ -398,6 +404,13 @@ def test_nan_in_a_store_is_found(pictures: Path, tmp_path: Path) -> None:
     save_file(tensors, tmp_path / "s" / "features.safetensors")
     with pytest.raises(DataError, match=r"encoder: the vector of item '003.png' holds NaN"):
         FeatureStore.open(tmp_path / "s").space("encoder")
+    for name in ("encoder/energies", "connector/sample"):
+        damaged = {other: part.clone() for other, part in tensors.items()}
+        damaged[name].view(-1)[5] = float("inf")
+        save_file(damaged, tmp_path / "s" / "features.safetensors")
+        store = FeatureStore.open(tmp_path / "s")
+        with pytest.raises(DataError, match=f"{name} holds NaN or infinity; delete"):
+            store.spectra("encoder"), store.reservoir("connector")
 
 
 def test_settings_and_pictures_that_make_no_sense(pictures: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ diagnose_app = typer.Typer()
 @diagnose_app.command()
 def diagnose(
     model: Annotated[str, typer.Argument(help="chiasm-tiny, a model folder, or a name of the Hugging Face hub.")],
-    dataset: Annotated[str, typer.Argument(help='With questions and answers: "scenes:test", "daquar:FOLDER".')],
+    dataset: Annotated[str, typer.Argument(help='With questions and answers: "scenes:test", "questions:FILE".')],
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="Folder, RUN/diagnosis if not said; an unfinished diagnosis is gone on with."),
@@ -63,7 +63,7 @@ def diagnose(
         beside = run / "diagnosis" if run else None
         out = out or beside
         if out is None:
-            raise ConfigError("say with --out where to keep the diagnosis")
+            raise ConfigError("say with --out where to keep the diagnosis, or with --run which run it is of")
         data = open_dataset(dataset)
         taught = open_dataset(lessons) if lessons else None
         pipeline = open_pipeline(model)

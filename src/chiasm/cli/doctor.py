@@ -18,24 +18,32 @@ doctor_app = typer.Typer()
 
 @doctor_app.command()
 def doctor(
-    predictions: Annotated[Path, typer.Argument(help="Predictions: JSON, JSON lines, CSV, TSV or an answer a line.")],
+    predictions: Annotated[
+        Path,
+        typer.Argument(
+            help="Predictions or judgements: JSON, JSON lines, CSV, TSV, xlsx, an answer a line; or MME's folder."
+        ),
+    ],
     gt: Annotated[Path | None, typer.Option("--gt", help="The truth, any file that `chiasm score` takes.")] = None,
     id_key: Annotated[str | None, typer.Option(help="Where a record keeps its id, if not under a usual name.")] = None,
     answer_key: Annotated[str | None, typer.Option(help="Where it keeps the answer.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object; of a folder, a list of them.")] = False,
 ) -> None:
     """List every problem of a file of predictions at once, without scoring. Exits with 1 if there is an error."""
     with errors_to_exit():
         from chiasm.score.doctor import check_predictions
 
-        checkup = check_predictions(predictions, gt, id_key, answer_key)
+        files = sorted(predictions.glob("*.txt")) or [predictions]
+        checkups = [check_predictions(file, gt, id_key, answer_key) for file in files]
         if as_json:
             from dataclasses import asdict
 
-            print(json.dumps(asdict(checkup), ensure_ascii=False))
+            found = [asdict(checkup) for checkup in checkups]
+            print(json.dumps(found if predictions.is_dir() else found[0], ensure_ascii=False))
         else:
-            _print(checkup)
-    if checkup.has_errors:
+            for checkup in checkups:
+                _print(checkup)
+    if any(checkup.has_errors for checkup in checkups):
         raise typer.Exit(1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -37,13 +38,15 @@ def report_measurements(
 
 def print_measurements(measurements: Sequence[Measurement], title: str, as_json: bool = False) -> None:
     """A row a measurement, grouped by sites, with the flags below; or one JSON array. Those called "METRIC WHAT" are
-    grouped by metric too."""
+    grouped by metric too, where there are several of one."""
     if as_json:
         print(json.dumps([asdict(m) for m in measurements], ensure_ascii=False))
         return
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
+
+    from chiasm.probe.result import named_flags
 
     yardsticks = [name for name in ("null", "ceiling", "control") if any(getattr(m, name) for m in measurements)]
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
@@ -52,9 +55,12 @@ def print_measurements(measurements: Sequence[Measurement], title: str, as_json:
         table.add_column(column, justify="right", no_wrap=True)
     groups: dict[str, list[tuple[str, Measurement]]] = {}
     several = len({one.settings.get("scaling") for one in measurements}) > 1
+    of_metric = Counter((one.sites, one.name.partition(" ")[0]) for one in measurements if " " in one.name)
     for one in measurements:
         scaling = f" ({one.settings['scaling']})" if several and "scaling" in one.settings else ""
         metric, _, what = one.name.partition(" ")
+        if of_metric[one.sites, metric] == 1:
+            metric, what = one.name, ""
         section = " → ".join(one.sites) + scaling + (f": {metric}" if what else "")
         groups.setdefault(section, []).append((what or metric, one))
     for section, those in groups.items():
@@ -72,7 +78,7 @@ def print_measurements(measurements: Sequence[Measurement], title: str, as_json:
     for name in yardsticks:
         methods = dict.fromkeys(y.method for one in measurements if (y := getattr(one, name)) and y.method)
         console.print(f"{name}: {'; '.join(methods)}", markup=False, highlight=False)
-    for flag in dict.fromkeys(flag for one in measurements for flag in one.flags):
+    for flag in named_flags(measurements):
         console.print(f"note: {flag}", markup=False, highlight=False)
 
 

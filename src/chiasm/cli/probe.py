@@ -15,13 +15,10 @@ from chiasm.cli.probe_use import captions, patch, replace, use
 from chiasm.cli.quick_help import QUICK_HELP
 
 probe_app = typer.Typer(
-    help="Measure what each stage of a model keeps of a picture.", no_args_is_help=True, context_settings=QUICK_HELP
+    help="Measure what each stage of a model keeps of a picture. docs/measurements.md says how to read the numbers.",
+    no_args_is_help=True,
+    context_settings=QUICK_HELP,
 )
-probe_app.command()(geometry)
-probe_app.command()(spectrum)
-probe_app.command()(report)
-for command in (recover, perturb, readout, use, patch, captions, replace):
-    probe_app.command()(command)
 
 
 @probe_app.command()
@@ -34,7 +31,8 @@ def extract(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Feature store; an unfinished one is gone on with.")],
     sites: Annotated[
-        str, typer.Option(help='For example "encoder.5,encoder,connector"; all of ENCODER, CONNECTOR.IN, CONNECTOR.')
+        str,
+        typer.Option(help='For example "encoder.5,encoder,connector"; "encoder,connector.in,connector" if not said.'),
     ] = "",
     tokens: Annotated[bool, typer.Option("--tokens", help="Keep every token, not only a sample.")] = False,
     sample: Annotated[int, typer.Option(min=1, help="Tokens sampled, shared out among the pictures.")] = 16384,
@@ -82,3 +80,7 @@ def extract(
                 fg="yellow",
                 err=True,
             )
+
+
+for command in (geometry, spectrum, recover, readout, perturb, use, patch, captions, replace, report):
+    probe_app.command()(command)

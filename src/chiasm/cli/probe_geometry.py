@@ -25,7 +25,7 @@ Clusters = Annotated[
     Literal["picture", "folder"], typer.Option(help="What is independent: pictures (equal ones are one) or folders.")
 ]
 Preset = Annotated[
-    Literal["vlm-connectors"] | None, typer.Option(help="The settings of an earlier study, for its numbers.")
+    Literal["vlm-connectors"] | None, typer.Option(help="The settings of the study VLM Connectors, for its numbers.")
 ]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for JSON, and for the features of a model.")]
 Limit = Annotated[int | None, typer.Option("--limit", "-n", min=8, help="Of a model: only the first N pictures.")]
@@ -38,12 +38,14 @@ def geometry(
         str | None, typer.Argument(help="Store of another model to compare with (CLIP, DINOv2); or DATASET.")
     ] = None,
     sites: Sites = "",
-    k: Annotated[str, typer.Option(help="Neighbourhood sizes.")] = "10,50,100",
-    metric: Annotated[Literal["l2", "cosine"], typer.Option(help="Between vectors.")] = "l2",
+    k: Annotated[str, typer.Option(help="How many nearest pictures are held against each other.")] = "10,50,100",
+    metric: Annotated[Literal["l2", "cosine"], typer.Option(help="Distance between pictures.")] = "l2",
     scaling: Annotated[
         Literal["raw", "centred", "z-scored", "all"], typer.Option(help="Of each feature over all pictures.")
     ] = "z-scored",
-    pooling: Annotated[Literal["mean", "max", "cls"], typer.Option(help="From tokens to a vector a picture.")] = "mean",
+    pooling: Annotated[
+        Literal["mean", "max", "cls"], typer.Option(help="From tokens to one vector a picture.")
+    ] = "mean",
     clusters: Clusters = "picture",
     control: Annotated[bool, typer.Option(help="Compare with an untrained connector too.")] = True,
     preset: Preset = None,
@@ -57,9 +59,10 @@ def geometry(
         from chiasm.probe import store_geometry
         from chiasm.probe.geometry import Comparer, Geometry
         from chiasm.probe.shown_file import PICTURES, write_shown
+        from chiasm.probe.store_spectrum import other_size
 
         ks, scalings = _numbers(k), SCALINGS if scaling == "all" else (scaling,)
-        features, reference = _stores(store, second, sites, limit, out)
+        features, reference = _stores(store, second, sites, limit, out, preset)
         chosen, labels = _sites(sites, features), store_geometry.clusters_of(features, clusters)
         if len(chosen) < 2 and reference is None:
             raise ConfigError(f"{chosen[0]} alone can't be compared; name another site, or a second store")
@@ -70,7 +73,7 @@ def geometry(
             untrained = _untrained(features, pooling)
         pairs = list(store_geometry.site_pairs(features, chosen, pooling, reference, untrained))
         if preset:
-            measurements = store_geometry.measure_as_study(pairs)
+            measurements = store_geometry.measure_as_study(pairs, other_size(features))
         else:
             with progress("comparing"):
                 measurements, curves = store_geometry.measure_geometry(pairs, comparers)
@@ -81,7 +84,7 @@ def geometry(
                         write_shown(out, "neighbours", neighbours)
         about = {"metric": metric, "scaling": scaling, "pooling": pooling, "preset": preset or ""}
         about |= {"reference": reference.manifest["model"]} if reference else {}
-        _report("geometry", measurements, features, about, out, as_json)
+        _report("geometry", measurements, features, about, out, as_json, measurements)
 
 
 def spectrum(
@@ -101,7 +104,7 @@ def spectrum(
         from chiasm.probe.store_geometry import clusters_of
         from chiasm.probe.store_spectrum import measure_as_study, measure_spectra
 
-        features, reference = _stores(store, second, sites, limit, out)
+        features, reference = _stores(store, second, sites, limit, out, preset)
         if reference is not None:
             raise ConfigError("a spectrum is of one store; run the command for each, `chiasm probe report` shows both")
         chosen = _sites(sites, features)
@@ -112,16 +115,20 @@ def spectrum(
                 measurements, plots = measure_spectra(features, chosen, clusters_of(features, clusters))
                 if out:
                     write_shown(out, "spectra", plots)
-        _report("spectrum", measurements, features, {"preset": preset or ""}, out, as_json)
+        # Ranks of different token counts don't compare: where some are of equally many, those alone are shown.
+        equal = [one for one in measurements if " of " in one.name or one.name.startswith("dataset.")]
+        shown = equal if any(" of " in one.name for one in equal) else measurements
+        _report("spectrum", measurements, features, {"preset": preset or ""}, out, as_json, shown)
 
 
 def _stores(
-    first: str, second: str | None, sites: str, limit: int | None, out: Path | None
+    first: str, second: str | None, sites: str, limit: int | None, out: Path | None, preset: str | None
 ) -> tuple[FeatureStore, FeatureStore | None]:
     """The store, made now from a model and a dataset where `first` is no store, and the one to compare it with."""
     from chiasm.errors import ConfigError
     from chiasm.probe.store import FeatureStore
     from chiasm.probe.store_folder import MANIFEST
+    from chiasm.probe.study import SIDE
     from chiasm.probe.workers import Request, extract_here
 
     if (Path(first) / MANIFEST).is_file():
@@ -133,7 +140,8 @@ def _stores(
     if out is None:
         raise ConfigError("name a folder with --out: the features of the model are kept there")
     folder = out / "features"
-    extract_here(Request(first, (second,), folder, sites=tuple(_names(sites)), tokens=True, limit=limit))
+    size = SIDE if preset else None
+    extract_here(Request(first, (second,), folder, sites=tuple(_names(sites)), size=size, tokens=True, limit=limit))
     return FeatureStore.open(folder), None
 
 
@@ -196,6 +204,7 @@ def _report(
     about: dict[str, Any],
     out: Path | None,
     as_json: bool,
+    shown: list[Measurement],
 ) -> None:
     from chiasm.probe.measurement_file import write_measurements
 
@@ -209,6 +218,11 @@ def _report(
     }
     if out:
         write_measurements(out / f"{probe}.json", measurements, made_of)
-    print_measurements(measurements, f"{made_of['model']}, {len(store)} pictures of {pictures['name']}", as_json)
-    if out and not as_json:
-        typer.echo(f"{probe}: {out / f'{probe}.json'}")
+    title = f"{made_of['model']}, {len(store)} pictures of {pictures['name']}"
+    print_measurements(measurements if as_json else shown, title, as_json)
+    if as_json:
+        return
+    if out:
+        typer.echo(f"all {len(measurements)} measurements: {out / f'{probe}.json'}")
+    elif len(shown) < len(measurements):
+        typer.echo(f"all {len(measurements)} measurements: with --out or --json")

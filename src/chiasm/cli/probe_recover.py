@@ -40,9 +40,10 @@ def recover(
     given: Annotated[str, typer.Option("--from", help="Site that is given.")] = "connector",
     wanted: Annotated[str, typer.Option("--to", help="Site that is predicted.")] = "encoder",
     methods: Annotated[
-        str, typer.Option(help="Of RIDGE, MLP and SEQUENCE; the last alone where tokens have no place in the picture.")
+        str,
+        typer.Option(help='Of "ridge,mlp,sequence"; the first two if none is named, after a resampler the last.'),
     ] = "",
-    curve: Annotated[bool, typer.Option(help="Also smaller ridges and fewer training pictures.")] = True,
+    curve: Annotated[bool, typer.Option(help="Learning curves too: smaller ridges, fewer training pictures.")] = True,
     export: Annotated[
         bool, typer.Option("--export", help="Keep the reconstructed features of the test pictures.")
     ] = False,
@@ -51,12 +52,12 @@ def recover(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """How much of E_pre can be predicted from E_post: R2, error, cosine, and the way back through the connector."""
+    """How much of the encoder's features can be had back from the connector's output: R2, error, cosine, round trip."""
     with errors_to_exit():
         from chiasm.data.open import open_dataset
+        from chiasm.models.cells import share_cells
         from chiasm.models.open import open_model
         from chiasm.probe.captured import connected
-        from chiasm.probe.cells import share_cells
         from chiasm.probe.feature_file import write_features
         from chiasm.probe.reconstructors import Ridge, reconstructor_named
         from chiasm.probe.recover import learning_curve
@@ -109,7 +110,7 @@ def perturb(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """What it does to answers and captions to mask, remove, flatten, rotate or blur E_post with noise."""
+    """What answers and captions lose if the connector's output is masked, shortened, flattened, rotated or noisy."""
     with errors_to_exit():
         from chiasm.data.open import open_dataset
         from chiasm.errors import DataError
@@ -145,7 +146,8 @@ def perturb(
             raise DataError(
                 f"{data.name} has no question with an answer, and no captions are written: nothing to measure"
             )
-        report_measurements(out / "perturb.json", found, model, data, len(captured.examples), as_json)
+        main = [one for one in found if one.name.startswith(("answer.", "forced.kl", "kept.unchanged"))]
+        report_measurements(out / "perturb.json", found, model, data, len(captured.examples), as_json, main)
 
 
 def readout(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from chiasm.probe.result import Measurement
 
 Model = Annotated[str, typer.Argument(help="chiasm-tiny, a model folder, or a name of the Hugging Face hub.")]
-Questions = Annotated[str, typer.Argument(help='Pictures with questions: "scenes:test", "daquar:FOLDER".')]
+Questions = Annotated[str, typer.Argument(help='Pictures with questions: "scenes:test", "questions:FILE".')]
 Pictures = Annotated[str, typer.Argument(help='For example "scenes:test" or "coco:FOLDER?split=val2017".')]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the measurements.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON array instead of a table.")]
@@ -66,7 +66,7 @@ def patch(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Through which tokens, at which decoder layer, what the picture says of the answer passes."""
+    """Which tokens carry the picture's part in the answer, at each decoder layer."""
     with errors_to_exit():
         from chiasm.data.open import open_dataset
         from chiasm.models.open import open_model
@@ -90,18 +90,21 @@ def captions(
     ] = 160,
     reconstruct: Annotated[
         str | None,
-        typer.Option(help="RIDGE, MLP, SEQUENCE, or none, to caption all pictures. Ridge; sequence after a resampler."),
+        typer.Option(
+            help="ridge, mlp, sequence, or none, to caption all pictures; if not said what suits the connector."
+        ),
     ] = None,
     damage: Annotated[
         list[str] | None,
         typer.Option(
-            help="KIND@LEVEL as `chiasm probe perturb` names them; may be repeated. rank@4 and mask_mean@0.5."
+            help="KIND@LEVEL as `chiasm probe perturb` has them, repeatable; rank@4 and mask_mean@0.5 if not said."
         ),
     ] = None,
     prompt: Annotated[str | None, typer.Option(help="Instead of the model's own prompt for captions.")] = None,
     tokens: Annotated[int | None, typer.Option(min=1, help="Longest caption, 64 if nothing is said.")] = None,
     preset: Annotated[
-        Literal["vlm-connectors"] | None, typer.Option(help="Prompt, length, reconstruction and damages of that study.")
+        Literal["vlm-connectors"] | None,
+        typer.Option(help="Prompt, length, reconstruction and damages of the study VLM Connectors."),
     ] = None,
     clip: Annotated[str | None, typer.Option(help="A CLIP model, for CLIPScore.")] = None,
     bert: Annotated[str | None, typer.Option(help="A BERT or RoBERTa model, for BERTScore, with --bert-layer.")] = None,
@@ -110,7 +113,7 @@ def captions(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """What a model writes from E_post as it is, reconstructed and damaged, and whether distortion foretells it."""
+    """What is written from the connector's output as it is, reconstructed and damaged; does distortion foretell it?"""
     with errors_to_exit():
         from chiasm.data.open import open_dataset
         from chiasm.examine.caption_signals import bertscores, clipscores
@@ -129,10 +132,13 @@ def captions(
 
         if preset:
             prompt, tokens = prompt or study.PROMPT, tokens or study.LIMIT
-            reconstruct = reconstruct or study.RECONSTRUCTOR
         data, opened = open_dataset(dataset), open_model(model)
         with progress("looking", min(limit, len(data))) as advance:
             captured = capture_dataset(opened, data, ["encoder", "connector"], limit, batch=batch, advance=advance)
+        if preset:
+            reconstruct = reconstruct or study.reconstructor(
+                captured.features["connector"], captured.features["encoder"]
+            )
         captured, cases, found = _reconstructed(opened, captured, reconstruct, batch, seed)
         damages = study.study_damages(captured.features["connector"], seed) if preset and not damage else None
         cases |= {one.name: one.perturb for one in damages} if damages else _damages(captured, damage, seed)
@@ -158,19 +164,23 @@ def replace(
     model: Model,
     dataset: Annotated[str, typer.Argument(help="Captions or questions to learn from.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder; unfinished training in it is gone on with.")],
-    connector: Annotated[Literal["linear", "mlp", "resampler", "flow"], typer.Option("--with")] = "mlp",
+    connector: Annotated[
+        Literal["linear", "mlp", "resampler", "flow"], typer.Option("--with", help="What kind of connector.")
+    ] = "mlp",
     loss: Annotated[
         Literal["caption", "match", "both"],
-        typer.Option(help="Captions and answers through the frozen decoder, likeness to the own E_post, or both."),
+        typer.Option(
+            help="Captions and answers through the frozen decoder, likeness to the original's output, or both."
+        ),
     ] = "both",
     test: Annotated[
         str | None,
         typer.Option(help="Dataset to measure on; without it the first --limit of DATASET, not learned from."),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=3, help="Measure on the first N pictures.")] = 32,
-    steps: Annotated[int, typer.Option(min=1)] = 200,
+    steps: Annotated[int, typer.Option(min=1, help="Of training.")] = 200,
     pictures: Annotated[int, typer.Option(min=1, help="Pictures a step.")] = 8,
-    learning_rate: Annotated[float, typer.Option(min=0)] = 1e-3,
+    learning_rate: Annotated[float, typer.Option(min=0, help="The highest.")] = 1e-3,
     batch: Batch = 16,
     seed: Seed = 0,
     as_json: Json = False,
@@ -218,8 +228,8 @@ def _reconstructed(
         return captured, {}, []
     from functools import partial
 
+    from chiasm.models.cells import share_cells
     from chiasm.probe.captured import connected
-    from chiasm.probe.cells import share_cells
     from chiasm.probe.feature_captions import round_trip, some_pictures
     from chiasm.probe.reconstructors import reconstructor_named
     from chiasm.probe.recover import recover

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 @contextmanager
 def progress(name: str, total: int | None = None) -> Iterator[Callable[..., None]]:
-    """A bar; what it gives is called with how much more of `total` is done, and perhaps with what comes next."""
+    """A bar, or in a log the name alone; what it gives is called with how much more of `total` is done, and perhaps
+    with what comes next."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -21,7 +22,10 @@ def progress(name: str, total: int | None = None) -> Iterator[Callable[..., None
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
                TextColumn("left"), TimeRemainingColumn())  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        console.print(f"{name} ...", markup=False, highlight=False)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(name, total=total)
 
         def advance(done: float = 1, doing: str = "") -> None:

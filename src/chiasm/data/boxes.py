@@ -39,20 +39,9 @@ def xywh_to_xyxy(boxes: np.ndarray) -> np.ndarray:
     return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
 
 
-def xyxy_to_xywh(boxes: Boxes) -> np.ndarray:
-    """``xyxy`` rows to (left, top, width, height) rows."""
-    boxes = as_array(boxes)
-    return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
-
-
 def normalise(boxes: Boxes, size: Size) -> np.ndarray:
     """Absolute pixels to fractions of the picture, in [0, 1] for boxes inside it."""
     return as_array(boxes) / _scale(size)
-
-
-def denormalise(boxes: np.ndarray, size: Size) -> np.ndarray:
-    """Fractions of the picture to absolute pixels."""
-    return as_array(boxes) * _scale(size)
 
 
 def clip(boxes: Boxes, size: Size) -> np.ndarray:

@@ -12,6 +12,7 @@ from chiasm.data.formats.coco import Coco
 from chiasm.data.formats.daquar import Daquar
 from chiasm.data.formats.flickr8k import Flickr8k
 from chiasm.data.formats.photos import Photos
+from chiasm.data.formats.questions import Questions
 from chiasm.data.suggest import did_you_mean
 from chiasm.errors import ConfigError
 from chiasm.types import Dataset
@@ -39,6 +40,7 @@ DATASETS: dict[str, Source] = {
     "daquar": Source(Daquar, "FOLDER", {"split": str, "part": str}),
     "flickr8k": Source(Flickr8k, "FOLDER", {"split": str}),
     "coco": Source(Coco, "FOLDER", {"split": str}),
+    "questions": Source(Questions, "FILE", {"images": str}),
     "photos": Source(Photos, "FOLDER", {}),
 }
 
@@ -47,8 +49,9 @@ def open_dataset(spec: str) -> Dataset:
     """The dataset that `spec` names: ``NAME:WHAT?option=value&option=value`` or simply a folder of photos.
 
     ``scenes``, ``scenes:test?count=200&size=96``, ``daquar:FOLDER?part=heldout``, ``flickr8k:FOLDER?split=dev``,
-    ``coco:FOLDER?split=val2017``, ``photos:FOLDER``. The options are the keyword arguments of the classes in
-    `DATASETS`. Raises ConfigError for unknown names and options, DataError or ImageError for what can't be read.
+    ``coco:FOLDER?split=val2017``, ``questions:FILE?images=FOLDER``, ``photos:FOLDER``. The options are the keyword
+    arguments of the classes in `DATASETS`. Raises ConfigError for unknown names and options, DataError or ImageError
+    for what can't be read.
     """
     if spec and Path(spec).expanduser().is_dir():
         return Photos(spec)

@@ -147,7 +147,10 @@ def place(path: Path | str, number: int) -> str:
 
 def record_word(path: Path | str) -> Literal["line", "entry"]:
     """What the numbers of `records` count."""
-    return "line" if layout_of(path) == "lines" else "entry"
+    try:
+        return "line" if layout_of(path) == "lines" else "entry"
+    except DataError:  # packed, as an Excel file is, which has other readers
+        return "entry"
 
 
 def layout_of(path: Path | str) -> Layout:

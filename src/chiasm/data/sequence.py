@@ -145,6 +145,7 @@ class View:
 
     @property
     def seen(self) -> np.ndarray:
+        """The tokens before it and its own."""
         return np.concatenate([self.before, self.own])
 
 

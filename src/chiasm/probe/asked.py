@@ -35,7 +35,7 @@ class Asked:
         if not kept:
             raise DataError(
                 f"the first {len(examples)} pictures of {dataset.name} have no question with an answer; give a dataset "
-                "with questions, such as scenes:test or daquar:FOLDER"
+                "with questions, such as scenes:test or questions:FILE"
             )
         accepted = tuple(tuple(_by_frequency(q.answers) for q in questions) for _, questions in kept)
         return Asked(tuple(e for e, _ in kept), tuple(q for _, q in kept), accepted)

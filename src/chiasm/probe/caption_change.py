@@ -73,7 +73,7 @@ def caption_change(
             for change, others in by_picture.items():
                 found.append(_correlation(f"{distortion}~{change} {name}", values, others, captions, settings, seed))
     for name, why in captions.refused.items():
-        flag = f"this model can't be given that: {why}"
+        flag = f"this model can't be given {name}: {why}"
         found.append(Measurement(f"kept.unchanged {name}", SITE, None, settings={"case": name}, flags=(flag,)))
     return tuple(found)
 

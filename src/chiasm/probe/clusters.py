@@ -15,6 +15,8 @@ from chiasm.score.jackknife import GROUPS, jackknife_interval
 Interval = tuple[float, float] | None
 BOOTSTRAP = "bootstrap by cluster"
 JACKKNIFE = "jackknife over groups of clusters"
+LARGEST = 1 - 1e-12
+"""Correlation that Fisher's z is finite for."""
 
 
 def numbered(clusters: Sequence[Hashable] | None, n: int) -> np.ndarray:
@@ -53,3 +55,12 @@ def jackknife_of_subsets(values: np.ndarray) -> Interval:
     """Central 95 % around the first of `values`, those of `jackknife_subsets`: (1 + groups,). None without groups."""
     value, without = float(values[0]), values[1:]
     return jackknife_interval(value, lambda part: float(without[part[0]]), len(without), len(without))
+
+
+def jackknife_of_correlations(values: np.ndarray) -> Interval:
+    """`jackknife_of_subsets` of numbers from -1 to 1, on Fisher's z scale: the interval stays in this range, and where
+    there are few items holds the truth more often."""
+    interval = jackknife_of_subsets(np.arctanh(np.clip(values, -LARGEST, LARGEST)))
+    if interval is None:
+        return None
+    return min(float(np.tanh(interval[0])), float(values[0])), max(float(np.tanh(interval[1])), float(values[0]))

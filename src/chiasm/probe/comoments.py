@@ -31,7 +31,7 @@ class Centred:
         """Of rows (n, width), n >= 1."""
         wide = rows if rows.dtype == torch.float64 else rows.float()
         almost = wide.mean(0)
-        columns = (wide - almost).float().T.contiguous()
+        columns = wide.T.clone(memory_format=torch.contiguous_format).sub_(almost[:, None]).float()
         return cls(almost.double() + columns.mean(1), columns)
 
 

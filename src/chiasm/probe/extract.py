@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,7 +23,9 @@ from chiasm.types import Dataset
 SAMPLE = 16384
 """Tokens that are kept of all pictures together, or a few more."""
 SHARD = 256
-"""Pictures: what a kill can cost, and what is in memory until it is written."""
+"""Pictures whose features are in memory until they are written."""
+SUMS_EVERY = 30.0
+"""Seconds, and the shard that they end in: what a kill can cost."""
 READERS = 4
 Advance = Callable[[int], object]
 
@@ -95,25 +98,27 @@ class Extraction:
         earlier run included. Raises RunError where the disk is full."""
         chosen = self.store.blocks if blocks is None else [self.store.blocks[i] for i in blocks]
         for block in chosen:
-            left = [shard for shard in block if not self.store.done(shard)]
-            advance(sum(len(self.store.shards[shard]) for shard in block if shard not in left))
-            if not left:
+            done = self.store.done(block)
+            advance(sum(len(self.store.shards[shard]) for shard in block[:done]))
+            if done == len(block):
                 continue
-            sums = self.store.sums(block, block.index(left[0]))
-            for shard in left:
-                items, tensors, of_shard = self._shard(self.store.shards[shard], advance)
-                sums.add(of_shard)
-                self.store.write_shard(shard, block, tensors, items, sums)
+            sums, written = self.store.sums(block, done), time.monotonic()
+            for number, shard in enumerate(block[done:], done + 1):
+                items, tensors = self._shard(self.store.shards[shard], sums, advance)
+                self.store.write_shard(shard, tensors, items)
+                if number == len(block) or time.monotonic() - written >= SUMS_EVERY:
+                    self.store.write_sums(block, number, sums)
+                    written = time.monotonic()
 
     def finish(self) -> dict[str, Any]:
         """Join the shards once all are there. The index: number of `pictures`, of `problems` among them, and groups
         of `duplicates`."""
         return self.store.finish()
 
-    def _shard(self, pictures: range, advance: Advance) -> tuple[list[Item], Tensors, RunningSums]:
+    def _shard(self, pictures: range, sums: RunningSums, advance: Advance) -> tuple[list[Item], Tensors]:
+        """Items and tensors to be written; all tokens are added to `sums`."""
         items: list[Item] = []
         batches: list[Tensors] = []
-        sums = RunningSums()
         for opened in self._opened(pictures):
             items += [each.item for each in opened]
             shown = [each for each in opened if each.image is not None]
@@ -125,7 +130,7 @@ class Extraction:
                     sums.add_features(features)
             advance(len(opened))
         names = batches[0] if batches else ()
-        return items, {name: torch.cat([each[name] for each in batches]) for name in names}, sums
+        return items, {name: torch.cat([each[name] for each in batches]) for name in names}
 
     def _kept(self, features: dict[str, Features], items: Sequence[Item]) -> Tensors:
         dtype = DTYPES[self.side.precision]

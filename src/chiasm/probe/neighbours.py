@@ -64,7 +64,10 @@ def nearest_neighbours(points: Points, k: int, memory: int = MEMORY) -> Neighbou
     """
     n = len(points)
     if not 1 <= k < n:
-        raise DataError(f"{points.space.site}: {n} items have {n - 1} neighbours each, {k} were asked for; lower k")
+        raise DataError(
+            f"{points.space.site}: {n} items have {n - 1} neighbours each, {k} were asked for; "
+            "give more items, or a smaller k"
+        )
     kept = min(k + MARGIN, n - 1)
     lengths = np.concatenate([_norm(points.rows(rows) - points.mean) for rows in blocks(n, points.width, CACHE)])
     # Below this, all that differs between the points is the rounding of their mean.

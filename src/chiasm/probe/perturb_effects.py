@@ -164,7 +164,7 @@ class _Trial:
         settings: dict[str, Setting] = {"damage": damage.kind, "level": damage.level, "seed": seed}
         name, site = f"answer.{metric} {damage.name}", ("connector", "answer")
         if damage.name in self.refused:
-            why = f"this model can't be given that: {self.refused[damage.name]}"
+            why = f"this model can't be given {damage.name}: {self.refused[damage.name]}"
             return Measurement(name, site, None, method=method, settings=settings, flags=(why,))
         if self.distortions[damage.name]:
             settings["distortion"] = float(np.mean(self.distortions[damage.name]))

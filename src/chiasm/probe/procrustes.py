@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chiasm.probe.clusters import JACKKNIFE, jackknife_of_subsets, jackknife_subsets
+from chiasm.probe.clusters import JACKKNIFE, jackknife_of_correlations, jackknife_subsets
 from chiasm.probe.result import Measurement, Yardstick
 from chiasm.probe.space import Points, blocks
 
 COMPONENTS = 256
 DRAWS = 100
+ENOUGH = 20
+"""Items a component, below which the similarity of a larger set is often under the whole interval."""
 
 
 @dataclass(frozen=True)
@@ -60,19 +62,21 @@ def procrustes(first: Principal, second: Principal, cluster: np.ndarray) -> Meas
     items a rotation always fits something, and only the distance to `procrustes_null` counts."""
     a, b = _alike(first, second)
     values = np.array([procrustes_similarity(a[some], b[some]) for some in jackknife_subsets(cluster)])
-    low, high = jackknife_of_subsets(values) or (None, None)
+    low, high = jackknife_of_correlations(values) or (None, None)
     count = a.shape[1]
+    few = f"{len(a)} items for {count} components: higher than of more items, interval and all; compare with the null"
     shares = {"variance_first": float(first.shares[count - 1]), "variance_second": float(second.shares[count - 1])}
     return Measurement(
         "procrustes",
         (first.site, second.site),
         float(values[0]),
-        low,
+        None if low is None else max(low, 0.0),
         high,
         n=len(a),
         clusters=int(cluster.max()) + 1,
-        method=f"nuclear norm of the cross product; {JACKKNIFE}",
+        method=f"nuclear norm of the cross product; {JACKKNIFE}, on Fisher's z",
         settings={"components": count, **shares},
+        flags=(few,) if len(a) < ENOUGH * count else (),
     )
 
 

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from chiasm.data.suggest import did_you_mean
 from chiasm.errors import ConfigError
+from chiasm.models.cells import into_cells, out_of_cells, share_cells, shared_cells
 from chiasm.models.features import Features, Grid
-from chiasm.probe.cells import into_cells, out_of_cells, share_cells, shared_cells
+from chiasm.models.nn.grid_waves import grid_waves
 from chiasm.probe.epochs import Schedule, best_epoch, seeded_network
 
 Predict = Callable[[Features, Sequence[Grid]], Tensor]
@@ -177,8 +178,8 @@ class TokenTransformer(nn.Module):
         sequences, counts = [], []
         entered = self.enter(given.tokens).split(given.lengths)
         for tokens, here, there in zip(entered, given.grids, grids, strict=True):
-            keys = tokens + self.place(_waves(here))
-            queries = tokens[_nearest(here, there)] + self.place(_waves(there)) + self.is_query
+            keys = tokens + self.place(grid_waves(here, FREQUENCIES))
+            queries = tokens[_nearest(here, there)] + self.place(grid_waves(there, FREQUENCIES)) + self.is_query
             sequences.append(torch.cat([queries, keys]))
             counts.append(len(queries))
         lengths = torch.tensor([len(sequence) for sequence in sequences])
@@ -219,14 +220,6 @@ def _sum(first: Predict, second: Predict) -> Predict:
 def _zeros(wanted: Features) -> Predict:
     width = wanted.tokens.shape[1]
     return lambda given, grids: torch.zeros(sum(rows * columns for rows, columns in grids), width)
-
-
-def _waves(grid: Grid) -> Tensor:
-    """Sine and cosine of each token's row and column at each octave: (rows * columns, 40)."""
-    sides = [(torch.arange(side) + 0.5) / side for side in grid]
-    place = torch.stack([part.flatten() for part in torch.meshgrid(*sides, indexing="ij")], dim=1)
-    angles = (place[:, :, None] * torch.pi * 2.0 ** torch.arange(FREQUENCIES)).flatten(1)
-    return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
 def _nearest(here: Grid, there: Grid) -> Tensor:

@@ -98,16 +98,27 @@ def learning_curve(
     progress: Progress = lambda step: None,
 ) -> tuple[Measurement, ...]:
     """NAME.r2@PICTURES of reconstructors of several sizes, learned from growing shares of the training pictures. Where
-    the curves still rise, `recover` says how much was learned, not how much is there. Raises as `recover`."""
+    a curve still rises at its end, which is flagged, `recover` says how much was learned, not how much is there. Raises
+    as `recover`."""
     task = _Task.of(given, wanted, clusters, None, None, seed)
-    found = []
+    found: list[Measurement] = []
     for share in shares:
         fewer = replace(task, split=replace(task.split, train=task.split.smaller_train(share, seed)))
         for reconstructor in reconstructors:
             progress(f"{reconstructor.name}: from {len(fewer.split.train)} pictures")
             score = fewer.scores(fewer.predict(reconstructor, given))["r2"]
             found.append(fewer.measurement(f"{reconstructor.name}.r2@{len(fewer.split.train)}", score))
+    many = len(reconstructors)
+    for at in range(max(len(found) - many, many), len(found)):
+        found[at] = _if_rising(found[at], found[at - many])
     return tuple(found)
+
+
+def _if_rising(last: Measurement, before: Measurement) -> Measurement:
+    if last.ci_low is None or before.value is None or last.ci_low <= before.value:
+        return last
+    rising = f"the learning curve still rises, {before.value:.2f} to {last.value:.2f}: more pictures would recover more"
+    return replace(last, flags=(*last.flags, rising))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 
@@ -11,6 +11,8 @@ import numpy as np
 from chiasm.errors import DataError
 
 Setting = str | int | float | bool
+FEW = 3
+"""Measurements that are named beside a flag of theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +73,12 @@ class Measurement:
                 raise DataError(f"{where}: {name} is {number}; an undefined number is None with a flag that says why")
         if self.value is None and not self.flags:
             raise DataError(f"{where}: there is no value and no flag that says why")
+
+
+def named_flags(measurements: Iterable[Measurement]) -> list[str]:
+    """Every flag once, behind the names of its measurements if they are few."""
+    names: dict[str, dict[str, None]] = {}
+    for one in measurements:
+        for flag in one.flags:
+            names.setdefault(flag, {})[one.name] = None
+    return [f"{', '.join(those)}: {flag}" if len(those) <= FEW else flag for flag, those in names.items()]

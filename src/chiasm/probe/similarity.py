@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from chiasm.probe.clusters import JACKKNIFE, jackknife_of_subsets, jackknife_subsets
+from chiasm.probe.clusters import JACKKNIFE, jackknife_of_correlations, jackknife_subsets
 from chiasm.probe.result import Measurement, Yardstick
 from chiasm.probe.space import Points, blocks
 
@@ -138,7 +138,7 @@ def _measurement(
     name: str, method: str, values: np.ndarray, deviation: float, first: Points, second: Points, cluster: np.ndarray
 ) -> Measurement:
     """`values` (1 + groups,): of all items, and without each group; `deviation` is that of the permutation null."""
-    low, high = jackknife_of_subsets(values) or (None, None)
+    low, high = jackknife_of_correlations(values) or (None, None)
     return Measurement(
         name,
         (first.space.site, second.space.site),
@@ -148,5 +148,5 @@ def _measurement(
         Yardstick(0.0, -1.96 * deviation, 1.96 * deviation, NULL),
         n=len(first),
         clusters=int(cluster.max()) + 1,
-        method=f"{method}; {JACKKNIFE}",
+        method=f"{method}; {JACKKNIFE}, on Fisher's z",
     )

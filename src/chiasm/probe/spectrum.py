@@ -101,76 +101,38 @@ def _centred_and_wide(tokens: torch.Tensor, centred: bool) -> torch.Tensor:
     return x.mT if x.shape[-2] > x.shape[-1] else x
 
 
-class RunningCovariance:
-    """Moments of rows that come in batches: all that a dataset's spectrum needs, in memory of d^2.
+def after_random_map(energies: np.ndarray, width: int, rng: np.random.Generator) -> np.ndarray:
+    """What `token_energies` would be after a linear map of independent normal weights to `width` features: falling,
+    (min(m, width),), the sum of all on average as before. A map without preferred directions sees nothing of the tokens
+    but their energies, (m,)."""
+    singular = np.sqrt(energies[energies > 0])
+    return token_energies(singular[:, None] * rng.standard_normal((len(singular), width)) / np.sqrt(width), False)
 
-    Sums are taken about the first batch's mean, so that a large common offset costs no precision.
+
+def debiased_participation_ratio(tokens: np.ndarray, cluster: np.ndarray, energies: np.ndarray) -> float:
+    """``tr(C)^2 / tr(C^2)`` of the population's covariance C, from tokens (n, d) of which those with one number in
+    `cluster`, (n,), depend on each other; `energies` are `token_energies(tokens)`.
+
+    The inner product of two independent tokens less their mean varies by tr(C^2), whatever their distribution, so pairs
+    of different clusters estimate it (as Himeno and Yamada 2014 do of independent rows). The naive ratio counts all
+    pairs and is too low, by about 1/PR = 1/PR_true + 1/n. Raises DataError where there are no two clusters, or too few
+    tokens for the ratio to be positive.
     """
-
-    def __init__(self, width: int) -> None:
-        self.n = 0
-        self._origin: np.ndarray | None = None
-        self._sum = np.zeros(width)
-        self._products = np.zeros((width, width))
-        self._squares = 0.0
-        self._fourth = 0.0
-        self._cubic = np.zeros(width)
-
-    def add(self, rows: np.ndarray) -> None:
-        """Take in rows (b, d). Raises DataError for another width or values that are not finite."""
-        rows = np.asarray(rows, dtype=np.float64)
-        if rows.ndim != 2 or rows.shape[1] != len(self._sum):
-            raise DataError(f"rows of shape {rows.shape}, expected (b, {len(self._sum)})")
-        if not np.isfinite(rows).all():
-            raise DataError(f"row {self.n + int((~np.isfinite(rows)).any(axis=1).argmax())} holds NaN or infinity")
-        if not len(rows):
-            return
-        if self._origin is None:
-            self._origin = rows.mean(axis=0)
-        rows = rows - self._origin
-        squares = np.einsum("nd,nd->n", rows, rows)
-        self.n += len(rows)
-        self._sum += rows.sum(axis=0)
-        self._products += rows.T @ rows
-        self._squares += squares.sum()
-        self._fourth += squares @ squares
-        self._cubic += squares @ rows
-
-    @property
-    def covariance(self) -> np.ndarray:
-        """Unbiased, (d, d). Raises DataError for fewer than two rows."""
-        if self.n < 2:
-            raise DataError(f"{self.n} rows have no covariance")
-        return (self._products - np.outer(self._sum, self._sum) / self.n) / (self.n - 1)
-
-    def energies(self) -> np.ndarray:
-        """Eigenvalues of the covariance, falling: (d,)."""
-        return np.maximum(np.linalg.eigvalsh(self.covariance), 0)[::-1]
-
-    def debiased_participation_ratio(self) -> float:
-        """``tr(C)^2 / tr(C^2)`` with unbiased estimates of both under the population's covariance C, for any
-        distribution of the rows (Himeno and Yamada 2014, section 2): the naive ratio is too low by about
-        1/PR = 1/PR_true + 1/n. Raises DataError for fewer than four rows."""
-        n = self.n
-        if n < 4:
-            raise DataError(f"{n} rows; the debiased participation ratio needs four")
-        covariance = self.covariance
-        mean = self._sum / n
-        length = mean @ mean
-        fourth = (
-            self._fourth
-            + 4 * mean @ self._products @ mean
-            + n * length**2
-            - 4 * self._cubic @ mean
-            + 2 * length * self._squares
-            - 4 * n * length**2
-        )
-        q = fourth / (n - 1)
-        trace, square = np.trace(covariance), np.square(covariance).sum()
-        common = (n - 1) / (n * (n - 2) * (n - 3))
-        trace_squared = common * (2 * square + (n * n - 3 * n + 1) * trace**2 - n * q)
-        squares_trace = common * ((n - 1) * (n - 2) * square + trace**2 - n * q)
-        return float(trace_squared / squares_trace)
+    order = np.argsort(cluster, kind="stable")
+    centred = tokens[order].astype(np.float64)
+    centred -= centred.mean(axis=0)
+    groups = np.split(centred, np.cumsum(np.bincount(cluster))[:-1])
+    pairs = len(tokens) ** 2 - sum(len(group) ** 2 for group in groups)
+    if not pairs:
+        raise DataError("the debiased participation ratio needs tokens of two clusters")
+    # Of all pairs less those within clusters: the sum of inner products of centred tokens is 0, that of their squares
+    # the sum of squared energies.
+    mean = -sum(np.square(group.sum(axis=0)).sum() for group in groups) / pairs
+    mean_square = (np.square(energies).sum() - sum(np.square(group @ group.T).sum() for group in groups)) / pairs
+    trace_squared = (energies.sum() ** 2 - sum(np.square(group).sum() ** 2 for group in groups)) / pairs
+    if mean_square <= mean**2:
+        raise DataError(f"{len(tokens)} tokens of {len(groups)} clusters are too few for a participation ratio")
+    return float(trace_squared / (mean_square - mean**2))
 
 
 def _exp_entropy(weights: np.ndarray) -> float:

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from chiasm.data.suggest import did_you_mean
-from chiasm.errors import ConfigError, RunError
+from chiasm.errors import ConfigError, DataError, RunError
 from chiasm.models.checkpoint import read_tensors
 from chiasm.models.features import Features
 from chiasm.probe.pictures import Item
@@ -107,7 +107,7 @@ class FeatureStore:
     def spectra(self, site: str) -> list[np.ndarray]:
         """Energies of each picture's centred tokens, falling: min(tokens, width) each (`spectrum_per_image`)."""
         lengths = np.minimum(self.lengths(site), self.width(site))
-        return np.split(self._array(site, "energies"), np.cumsum(lengths)[:-1])
+        return np.split(self._finite(site, "energies"), np.cumsum(lengths)[:-1])
 
     def covariance(self, site: str) -> np.ndarray:
         """Of all tokens of all pictures, unbiased: (width, width) float64."""
@@ -133,8 +133,9 @@ class FeatureStore:
     def reservoir(self, site: str) -> TokenSample:
         """The tokens sampled at a site."""
         sampled = np.minimum(self.lengths(site), self.identity["sample_of_each"])
-        tokens = self._tensor(site, "sample").float().numpy()
-        return TokenSample(tokens, np.repeat(np.arange(len(self)), sampled), self._array(site, "sample_places"))
+        return TokenSample(
+            self._finite(site, "sample"), np.repeat(np.arange(len(self)), sampled), self._array(site, "sample_places")
+        )
 
     def tokens(self, site: str, picture: int) -> np.ndarray:
         """All tokens of the picture with this place in `ids`, (tokens, width) fp32 in raster order. Raises ConfigError
@@ -160,9 +161,20 @@ class FeatureStore:
     def _array(self, site: str, name: str) -> np.ndarray:
         return self._tensor(site, name).numpy()
 
+    def _finite(self, site: str, name: str) -> np.ndarray:
+        """In fp32. Extraction writes nothing else, so the file has been changed."""
+        array = self._tensor(site, name).float().numpy()
+        if not np.isfinite(array).all():
+            file = self.folder / FEATURES
+            raise DataError(f"{file}: {site}/{name} holds NaN or infinity; delete {self.folder} and extract again")
+        return array
+
     def _tokens(self, site: str, picture: int) -> Tensor:
         if not self.identity["tokens"]:
-            raise ConfigError(f"{self.folder} keeps a sample of tokens only; extract with --tokens into another folder")
+            raise ConfigError(
+                f"{self.folder} keeps a sample of tokens only; all are needed: `chiasm probe extract --tokens` into "
+                "another folder"
+            )
         shard, start, stop = self._places(self._known(site))[picture]
         path = self.folder / TOKENS / f"{shard:05d}.safetensors"
         if shard not in self._shards:

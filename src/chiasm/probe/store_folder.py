@@ -1,4 +1,4 @@
-"""The files of a feature store while it is being filled, so that a kill at any moment costs one shard at most.
+"""The files of a feature store while it is being filled, so that a kill at any moment costs little.
 
     manifest.json          what the features are of; a store is gone on with only by the same
     shards/00000.*         what is kept of one shard of the pictures (its items are in the file's metadata)
@@ -6,8 +6,8 @@
     sums/00-00003.*        running sums of block 0 over its first 3 shards
 
 Shards are grouped in at most `BLOCKS` blocks of neighbours. A block is done by one process, shard after shard, and sums
-are joined in the order of shards and blocks, so any number of processes gives the same bits. For each shard first
-its tokens, then the block's sums and last the shard itself are written: what a shard stands for is there if it is.
+are joined in the order of shards and blocks, so any number of processes gives the same bits. A block's sums are large
+and written seldom; they say how far it is done. After a kill it goes on from there, and later shards are written anew.
 
 Once all shards are there they are joined to the files that `FeatureStore` reads, and removed.
 """
@@ -74,30 +74,33 @@ class StoreFolder:
     def finished(self) -> bool:
         return (self.path / INDEX).is_file()
 
-    def done(self, shard: int) -> bool:
-        return self.finished or self._shard(shard).is_file()
+    def done(self, block: range) -> int:
+        """Shards of a block that need not be done again: its first ones."""
+        return len(block) if self.finished else max(self._sums_written(block), default=0)
 
     def sums(self, block: range, done: int) -> RunningSums:
         """Over the first `done` shards of a block."""
         return RunningSums.of_tensors(read_tensors(self._sums(block, done))) if done else RunningSums()
 
-    def write_shard(
-        self, shard: int, block: range, tensors: Mapping[str, Tensor], items: Sequence[Item], sums: RunningSums
-    ) -> None:
-        """`sums` is over the block up to this shard; tensors called SITE/tokens go into a file of their own."""
+    def write_shard(self, shard: int, tensors: Mapping[str, Tensor], items: Sequence[Item]) -> None:
+        """Tensors called SITE/tokens go into a file of their own."""
         tokens = {name: part for name, part in tensors.items() if name.endswith("/tokens")}
         rest = {name: part for name, part in tensors.items() if name not in tokens}
-        done = block.index(shard)
         if tokens:
             self._write(self.path / TOKENS / f"{shard:05d}.safetensors", partial(save_file, tokens))
-        self._write(self._sums(block, done + 1), partial(save_file, sums.tensors()))
         self._write(self._shard(shard), partial(save_file, rest, metadata={"items": json.dumps(items)}))
-        self._sums(block, done).unlink(missing_ok=True)
+
+    def write_sums(self, block: range, done: int, sums: RunningSums) -> None:
+        """`sums` is over the first `done` shards of a block, which have been written."""
+        self._write(self._sums(block, done), partial(save_file, sums.tensors()))
+        for older in self._sums_written(block):
+            if older < done:
+                self._sums(block, older).unlink()
 
     def finish(self) -> dict[str, Any]:
         """Join the shards, write the index as the last file, and return it. Raises RunError if a shard is missing."""
         if not self.finished:
-            missing = [shard for shard in range(len(self.shards)) if not self.done(shard)]
+            missing = [shard for block in self.blocks for shard in block[self.done(block) :]]
             if missing:
                 raise RunError(f"{self.path}: shard {missing[0]} is missing, {len(missing)} in all; extract them first")
             self._join()
@@ -133,6 +136,11 @@ class StoreFolder:
     def _sums(self, block: range, done: int) -> Path:
         return self.path / SUMS / f"{self.blocks.index(block):02d}-{done:05d}.safetensors"
 
+    def _sums_written(self, block: range) -> list[int]:
+        """The numbers of first shards over which a block's sums are there: one, or two after a kill."""
+        names = (self.path / SUMS).glob(f"{self.blocks.index(block):02d}-*.safetensors")
+        return [int(path.stem.partition("-")[2]) for path in names]
+
     def _write(self, path: Path, write: Callable[[Path], Any]) -> None:
         """A file that is there whole or not at all, also after a power cut. Raises RunError where it can't be written,
         as on a full disk."""
@@ -141,11 +149,15 @@ class StoreFolder:
             # Processes that start together all write the manifest, so that each needs a name of its own.
             handle, name = tempfile.mkstemp(dir=path.parent, prefix=UNFINISHED)
             os.close(handle)
-            write(Path(name))
-            with open(name, "rb") as file:
-                os.fsync(file.fileno())
-            os.chmod(name, 0o644)
-            os.replace(name, path)
+            try:
+                write(Path(name))
+                with open(name, "rb") as file:
+                    os.fsync(file.fileno())
+                os.chmod(name, 0o644)
+                os.replace(name, path)
+            except BaseException:
+                os.unlink(name)  # on a full disk it takes up room
+                raise
         except (OSError, SafetensorError) as error:
             raise RunError(
                 f"{path} can't be written ({error}); nothing that was finished is lost: make room, then the same "

@@ -62,7 +62,7 @@ def site_pairs(
         yield Pair(spaces[first], spaces[second], resampled[first], control)
     if reference is not None:
         other = reference.space("encoder", pooling)
-        named = replace(other, site=f"{Path(reference.manifest['model']).name}")
+        named = replace(other, site=f"{Path(reference.manifest['model']).name} encoder")
         for site in sites:
             yield Pair(spaces[site], named, resampled[site], None)
 
@@ -125,14 +125,14 @@ def measure_geometry(
     return measurements, curves
 
 
-def measure_as_study(pairs: Sequence[Pair]) -> list[Measurement]:
-    """The numbers of the preset `vlm-connectors` (`chiasm.probe.study`)."""
-    flag = "settings of the study: L2 of raw vectors, without interval, null and ceiling"
+def measure_as_study(pairs: Sequence[Pair], flags: tuple[str, ...] = ()) -> list[Measurement]:
+    """The numbers of the preset `vlm-connectors` (`chiasm.probe.study`), with its own flag and those given."""
+    flags = ("settings of the study: L2 of raw vectors, without interval, null and ceiling", *flags)
     found = []
     for pair in pairs:
         sites, n = (pair.first.site, pair.second.site), len(pair.first)
         for name, value in study_geometry(pair.first, pair.second).items():
-            found.append(Measurement(name, sites, value, n=n, clusters=n, method=STUDY, flags=(flag,)))
+            found.append(Measurement(name, sites, value, n=n, clusters=n, method=STUDY, flags=flags))
     return found
 
 

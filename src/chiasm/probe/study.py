@@ -1,8 +1,9 @@
 """The settings of the study "VLM Connectors", so that its numbers can be compared: the preset `vlm-connectors`.
 
 Neighbours are by L2 on raw, mean-pooled vectors, k = 10, 50 and 100, self left out; ranks are of the entropy of
-energies, per image, over its centred tokens. The numbers keep that study's limits: no null, no ceiling, no interval,
-and ranks that depend on the number of tokens. `compare_spaces` and `spectrum_per_image` do better.
+energies, per image, over its centred tokens. Pictures are squeezed to one square first. The numbers keep that study's
+limits: no null, no ceiling, no interval, and ranks that depend on the number of tokens. `compare_spaces` and
+`spectrum_per_image` do better.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from chiasm.probe.space import Points, Space, check_same_items
 from chiasm.probe.spectrum import SUMMARIES, token_energies
 
 KS = (10, 50, 100)
+SIDE = 336
+"""Of the square that every picture is squeezed to, in pixels."""
 MOST_PAIRED = 10_000
 """Items that distances are correlated over."""
 

@@ -15,9 +15,13 @@ from chiasm.probe.perturb_effects import Damage
 
 PROMPT = "Describe the image in one detailed sentence."
 LIMIT = 256
-RECONSTRUCTOR = "mlp"
 MASKED = (0.5, 0.7)
 RANKS = (0.01, 0.05, 0.5)
+
+
+def reconstructor(e_post: Features, e_pre: Features) -> str:
+    """The study's kind: token by token where E_post has as many as E_pre (LLaVA), else of all tokens together."""
+    return "mlp" if e_post.grids == e_pre.grids else "sequence"
 
 
 def study_damages(e_post: Features, seed: int = 0) -> list[Damage]:

@@ -48,7 +48,8 @@ def _summary(features: Features, pictures: Sequence[str], sample: int, seed: int
     tokens, lengths = features.split(), features.lengths
     mean, largest, energies, even, odd = (list(tokens) for _ in range(5))
     for members in grouped(lengths):
-        stacked = torch.stack([tokens[i] for i in members]).float()
+        some = features if len(members) == len(features) else features.select(members)  # which copies
+        stacked = some.tokens.float().unflatten(0, (len(members), -1))
         spectra = gram_energies(stacked).float()
         halves = stacked[:, 0::2].mean(1), stacked[:, min(1, stacked.shape[1] - 1) :: 2].mean(1)
         for i, *parts in zip(members, stacked.mean(1), stacked.amax(1), spectra, *halves, strict=True):
@@ -101,12 +102,13 @@ class RunningSums:
 
     def add(self, other: RunningSums) -> None:
         for pair, part in other.parts.items():
-            self._add(pair, part.to("cpu"))
+            self._add(pair, part)
 
     def tensors(self) -> Tensors:
         """To be written; `of_tensors` makes it anew."""
         named = {}
         for (first, second), part in self.parts.items():
+            part = part.to("cpu")
             named[f"{first} {second}/count"] = torch.tensor(part.count)
             named[f"{first} {second}/first"] = part.first
             named[f"{first} {second}/second"] = part.second
@@ -123,9 +125,9 @@ class RunningSums:
         return sums
 
     def _add(self, pair: tuple[str, str], part: Comoments) -> None:
-        if pair not in self.parts:
-            # Not the part itself: it may be given for several pairs, and sums grow in place.
-            self.parts[pair] = Comoments.none(*part.products.shape).to(part.products.device)
+        # Not the part itself: it may be given for several pairs, and sums grow in place.
+        before = self.parts.get(pair) or Comoments.none(*part.products.shape)
+        self.parts[pair] = before.to(part.products.device)  # read from a file, sums are on the CPU
         self.parts[pair].add(part)
 
 

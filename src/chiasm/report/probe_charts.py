@@ -77,10 +77,15 @@ def spectra_chart(name: str, rows: Sequence[Mapping[str, Any]], of: str) -> Char
 
 
 def dots_chart(
-    name: str, title: str, rows: Sequence[tuple[str, Measurement]], unit: str, caption: str = ""
+    name: str,
+    title: str,
+    rows: Sequence[tuple[str, Measurement]],
+    unit: str,
+    caption: str = "",
+    logarithmic: bool = False,
 ) -> Chart | None:
     """A measurement a row, with its interval and yardsticks; None where no row has a value."""
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
     rows = [(label, one) for label, one in rows if one.value is not None]
     if not rows:
@@ -105,7 +110,13 @@ def dots_chart(
     axes.set_xlabel(unit)
     axes.tick_params(axis="y", labelcolor=INK, length=0)
     axes.margins(x=0.06)
-    axes.xaxis.set_major_locator(MaxNLocator(MOST_TICKS))
+    if logarithmic:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.minorticks_off()
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(MOST_TICKS))
     handles = [_mark("o", BLUE, "measured, 95 %"), *(_mark(*YARDSTICKS[one], one) for one in known)]
     figure.legend(handles=handles, loc="outside upper left", ncols=4, fontsize=8.5, frameon=False,
                   labelcolor=INK, handletextpad=0.2, columnspacing=1.2, borderpad=0)  # fmt: skip

@@ -128,7 +128,11 @@ def sentence(found: Found) -> str:
     between = (
         f" (95 % interval {interval_text(share).split(' ')[1].strip('()')})" if share["ci_low"] is not None else ""
     )
-    largest = f"{said}the largest part was lost in the {stage}: {100 * share['value']:.0f} %{between}."
+    percent = f"{100 * share['value']:.0f} %"
+    if untold > share["value"]:
+        most = f"{said}for {100 * untold:.0f} % the readouts can’t tell where they were lost."
+        return f"{most} Of the others the largest part was lost in the {stage}: {percent} of all{between}."
+    largest = f"{said}the largest part was lost in the {stage}: {percent}{between}."
     return f"{largest} For {100 * untold:.0f} % the readouts can’t tell." if untold else largest
 
 

@@ -39,7 +39,7 @@ def write_probe_report(
     sections: list[Section] = []
     galleries: list[dict[str, Any]] = []
     on_paper: list[Chart] = []
-    for source in [found for path in results for found in _sources(path)]:
+    for source in sorted((found for path in results for found in _sources(path)), key=_place):
         anchor = _anchor(source.stem if source.is_file() else "diagnosis", sections)
         if source.is_dir():
             sections.append(_diagnosis(source, anchor, images, galleries))
@@ -65,8 +65,15 @@ def _sources(path: Path) -> list[Path]:
     found = [file for file in sorted(path.glob("*.json")) if _kind(file) == KIND]
     if not found:
         raise RunError(f"{path} holds no results of `chiasm probe` and no finished diagnosis")
+    return found
+
+
+def _place(source: Path) -> int:
+    """On the page: a diagnosis first, then probes in the order of `TITLES`, those of one kind as they were named."""
     order = list(TITLES)
-    return sorted(found, key=lambda file: order.index(file.stem) if file.stem in order else len(order))
+    if source.is_dir():
+        return -1
+    return order.index(source.stem) if source.stem in order else len(order)
 
 
 def _kind(file: Path) -> Any:

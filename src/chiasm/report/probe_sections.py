@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from chiasm.probe.result import Measurement, Yardstick
+from chiasm.probe.result import Measurement, Yardstick, named_flags
 from chiasm.report.drawing import GREEN, QUIET, Chart
 from chiasm.report.probe_charts import dots_chart, lines_chart, overlap_chart, spectra_chart
 
@@ -18,8 +18,8 @@ TITLES = {
     "geometry": "Who is near whom",
     "spectrum": "How many directions features fill",
     "recover": "What can be had back from the connector’s output",
-    "perturb": "What damage to the connector’s output does",
     "readout": "What a linear probe reads at each site",
+    "perturb": "What damage to the connector’s output does",
     "use": "What the decoder makes of the picture",
     "patch": "Where in the decoder the picture takes effect",
     "captions": "Captions from changed features",
@@ -61,8 +61,6 @@ WORDS = {
     "bleu_4": "BLEU-4", "rouge_l": "ROUGE-L",
 }  # fmt: skip
 RANKS = ("effective_rank", "participation_ratio", "dataset.effective_rank", "dataset.participation_ratio")
-FEW = 2
-"""Measurements that are named beside a flag of theirs."""
 WHOLES = ("rbo", "debiased_cka", "distance_correlation", "pairwise_distance_correlation", "procrustes")
 
 
@@ -104,11 +102,7 @@ class Section:
     @property
     def flags(self) -> list[str]:
         """Each once, and of which measurements if they are few."""
-        names: dict[str, dict[str, None]] = {}
-        for one in self.measurements:
-            for flag in one.flags:
-                names.setdefault(flag, {})[one.name] = None
-        return [f"{', '.join(those)}: {flag}" if len(those) <= FEW else flag for flag, those in names.items()]
+        return named_flags(self.measurements)
 
 
 def charts_of(probe: str, anchor: str, measurements: Sequence[Measurement], shown: Shown) -> list[Chart]:
@@ -133,9 +127,9 @@ class _Draw:
     def name(self, *words: str) -> str:
         return re.sub(r"[^a-z0-9@]+", "-", "-".join([self.anchor, *words]).lower()).strip("-")
 
-    def dots(self, rows: Rows) -> None:
+    def dots(self, rows: Rows, logarithmic: bool = False) -> None:
         for metric, those in rows.items():
-            self.add(dots_chart(self.name(metric), _said(metric), those, _unit(metric), _how(those)))
+            self.add(dots_chart(self.name(metric), _said(metric), those, _unit(metric), _how(those), logarithmic))
 
 
 def _geometry(draw: _Draw) -> None:
@@ -163,7 +157,7 @@ def _spectrum(draw: _Draw) -> None:
         base, _, tokens = one.name.partition(" of ")
         if base in RANKS and (bool(tokens) or not equal or base.startswith("dataset.")):
             rows.setdefault(one.name, []).append((one.sites[0], one))
-    draw.dots(rows)
+    draw.dots(rows, logarithmic=True)  # white noise has many times the rank of features
 
 
 def _by_suffix(draw: _Draw) -> None:

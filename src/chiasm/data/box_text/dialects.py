@@ -36,7 +36,7 @@ DIALECTS = tuple(sorted([*_SAME_FOR_ALL_SIZES, "qwen2.5-vl"]))
 def codec(dialect: str, size: Size) -> BoxCodec:
     """The codec of a dialect for a picture of `size` (width, height).
 
-    Qwen2.5-VL's boxes are pixels of the resized picture: `qwen25_resized` with its default limits. For other limits
+    Qwen2.5-VL's boxes are pixels of the resized picture: as `qwen25_resized` says. For other limits
     make a `Qwen25VLCodec`. Raises ConfigError for an unknown name.
     """
     if dialect == "qwen2.5-vl":
@@ -46,14 +46,13 @@ def codec(dialect: str, size: Size) -> BoxCodec:
     return _SAME_FOR_ALL_SIZES[dialect]
 
 
-def qwen25_resized(
-    size: Size, least_pixels: int = 4 * 28 * 28, most_pixels: int = 16384 * 28 * 28, multiple: int = 28
-) -> Size:
+def qwen25_resized(size: Size) -> Size:
     """The (width, height) to which Qwen2.5-VL resizes a picture: multiples of 28, the area within its limits.
 
     Source: ``smart_resize`` in transformers' Qwen2-VL image processor, with the limits of the released checkpoints.
     """
     width, height = size
+    multiple, least_pixels, most_pixels = 28, 4 * 28 * 28, 16384 * 28 * 28
     # Python's round, half to even, is part of the rule.
     sides = [max(multiple, round(side / multiple) * multiple) for side in (width, height)]
     if sides[0] * sides[1] > most_pixels:

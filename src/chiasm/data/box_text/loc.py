@@ -46,13 +46,6 @@ class LocCodec:
             raise ValueError("coordinates to quantize must lie in [0, 1]")
         return self._scale.quantize(values)
 
-    def dequantize(self, codes: np.ndarray) -> np.ndarray:
-        """The centres, in (0, 1), of bins 0..bins-1, any shape. ValueError for other bins."""
-        codes = np.asarray(codes)
-        if not ((codes >= 0) & (codes < self.bins)).all():
-            raise ValueError(f"bins must lie in 0..{self.bins - 1}")
-        return (codes + self._scale.offset) / self._scale.steps
-
     def encode(self, items: Sequence[Item], size: Size) -> str:
         """See `BoxCodec.encode`. A label must not contain "<", ">" or ";"."""
         if not items:

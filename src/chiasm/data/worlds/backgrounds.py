@@ -5,104 +5,27 @@ Colours stay paler or duller than those of objects, and nothing here resembles a
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from random import Random
 
 import numpy as np
-from PIL import Image, ImageDraw
 
-Color = tuple[int, int, int]
-Point = tuple[float, float]
-
-
-class _View:
-    """A square picture to draw on: coordinates and widths are fractions of its side."""
-
-    def __init__(self, side: int, rng: Random, horizon: float) -> None:
-        self.rng = rng
-        self.horizon = horizon
-        self._side = side
-        self.image = Image.new("RGB", (side, side))
-        self._draw = ImageDraw.Draw(self.image)
-
-    def gradient(self, y1: float, y2: float, top: Color, bottom: Color) -> None:
-        """Fill the rows from y1 to y2."""
-        first, last = round(y1 * self._side), round(y2 * self._side)
-        if last <= first:
-            return
-        rows = np.linspace(np.array(top, np.float32), np.array(bottom, np.float32), last - first)
-        band = np.broadcast_to(rows[:, None, :].astype(np.uint8), (last - first, self._side, 3))
-        self.image.paste(Image.fromarray(np.ascontiguousarray(band)), (0, first))
-
-    def polygon(self, points: Sequence[Point], fill: Color) -> None:
-        self._draw.polygon([(x * self._side, y * self._side) for x, y in points], fill=fill)
-
-    def box(self, x1: float, y1: float, x2: float, y2: float, fill: Color) -> None:
-        self.polygon([(x1, y1), (x2, y1), (x2, y2), (x1, y2)], fill)
-
-    def oval(self, x: float, y: float, rx: float, ry: float, fill: Color) -> None:
-        s = self._side
-        self._draw.ellipse([((x - rx) * s, (y - ry) * s), ((x + rx) * s, (y + ry) * s)], fill=fill)
-
-    def line(self, points: Sequence[Point], width: float, fill: Color) -> None:
-        s = self._side
-        self._draw.line([(x * s, y * s) for x, y in points], fill=fill, width=max(round(width * s), 1), joint="curve")
-
-    def ridge(self, y: float, height: float, fill: Color, *, peaks: int = 8, rough: float = 0.25) -> None:
-        """A hilly or jagged skyline around `y`, filled down to the bottom."""
-        phase, waves = self.phase(), self.rng.uniform(0.7, 1.6)
-        points = []
-        for k in range(2 * peaks + 1):
-            x = k / (2 * peaks)
-            bump = math.sin(6.28 * waves * x + phase) * (1 - rough) + self.rng.uniform(-1, 1) * rough
-            points.append((x, y - height * bump))
-        self.polygon([(0, 1), *points, (1, 1)], fill)
-
-    def phase(self) -> float:
-        return self.rng.uniform(0, 6.28)
-
-    def wave(self, y: float, height: float, waves: float, phase: float, width: float, fill: Color) -> None:
-        points = [(k / 24, y + height * math.sin(6.28 * waves * k / 24 + phase)) for k in range(25)]
-        self.line(points, width, fill)
-
-    def specks(self, count: int, y1: float, y2: float, radius: float, fills: Sequence[Color]) -> None:
-        for _ in range(count):
-            x, y, fill = self.rng.random(), self.rng.uniform(y1, y2), self.rng.choice(fills)
-            r = radius * self.rng.uniform(0.6, 1.2)
-            self.oval(x, y, r, r * 0.6, fill)
-
-    def clouds(self, count: int, lowest: float, fill: Color) -> None:
-        for _ in range(count):
-            x, y = self.rng.random(), self.rng.uniform(0.04, lowest)
-            r = self.rng.uniform(0.03, 0.06)
-            for dx, dy, k in ((-1.5, 0.3, 0.7), (0, 0, 1.0), (1.4, 0.3, 0.8), (0, 0.5, 1.2)):
-                self.oval(x + dx * r, y + dy * r, r * 1.3 * k, r * 0.7 * k, fill)
-
-    def varied(self, color: Color, amount: int = 12) -> Color:
-        """`color`, a little lighter or darker and warmer or colder."""
-        light = self.rng.randint(-amount, amount)
-        r, g, b = (_channel(c + light + self.rng.randint(-amount // 2, amount // 2)) for c in color)
-        return r, g, b
-
-
-def _channel(value: float) -> int:
-    return min(max(round(value), 0), 255)
+from chiasm.data.worlds.view import Color, View, channel
 
 
 def _shifted(color: Color, by: int) -> Color:
     """`color` made lighter, or darker where `by` is negative."""
-    r, g, b = (_channel(c + by) for c in color)
+    r, g, b = (channel(c + by) for c in color)
     return r, g, b
 
 
 def _mixed(first: Color, second: Color, share: float) -> Color:
     """`first` with `share` of `second` in it."""
-    r, g, b = (_channel(a * (1 - share) + z * share) for a, z in zip(first, second, strict=True))
+    r, g, b = (channel(a * (1 - share) + z * share) for a, z in zip(first, second, strict=True))
     return r, g, b
 
 
-def _beach(view: _View) -> None:
+def _beach(view: View) -> None:
     h = view.horizon
     sea = view.varied(view.rng.choice([(92, 170, 190), (84, 152, 184), (110, 186, 190)]))
     sky = view.varied(view.rng.choice([(150, 200, 232), (176, 214, 236), (224, 200, 190)]))
@@ -119,7 +42,7 @@ def _beach(view: _View) -> None:
     view.specks(40, shore + 0.07, 1, 0.008, [(206, 182, 134), (240, 222, 184), (190, 166, 124)])
 
 
-def _desk(view: _View) -> None:
+def _desk(view: View) -> None:
     h = view.horizon
     wall = view.varied(view.rng.choice([(196, 200, 196), (206, 196, 186), (176, 190, 202), (188, 196, 178)]))
     view.gradient(0, h, wall, _shifted(wall, -18))
@@ -143,7 +66,7 @@ def _desk(view: _View) -> None:
         view.line([(x + 0.02, y + 0.05 * k), (x + 0.28, y + 0.05 * k + slant * 0.2)], 0.006, (176, 180, 190))
 
 
-def _farm(view: _View) -> None:
+def _farm(view: View) -> None:
     h = view.horizon
     view.gradient(0, h, view.varied((158, 202, 230)), (224, 234, 226))
     view.clouds(view.rng.randint(0, 3), h * 0.6, (244, 246, 246))
@@ -164,7 +87,7 @@ def _farm(view: _View) -> None:
         view.line([(0, y + offset), (1, y + offset)], 0.016, fence)
 
 
-def _forest(view: _View) -> None:
+def _forest(view: View) -> None:
     h = view.horizon
     dusk = view.varied((112, 142, 112))
     view.gradient(0, h, dusk, _shifted(dusk, 40))
@@ -187,7 +110,7 @@ def _forest(view: _View) -> None:
     view.specks(50, h + 0.1, 1, 0.014, [(150, 120, 76), (96, 104, 66), (134, 96, 62), (118, 132, 84)])
 
 
-def _kitchen(view: _View) -> None:
+def _kitchen(view: View) -> None:
     h = view.horizon
     tile = view.varied(view.rng.choice([(214, 222, 222), (222, 214, 198), (196, 212, 214), (210, 218, 202)]))
     view.box(0, 0, 1, h, tile)
@@ -215,7 +138,7 @@ def _kitchen(view: _View) -> None:
         view.box(k / 4 + 0.1, edge + 0.05, k / 4 + 0.15, edge + 0.06, (80, 72, 66))
 
 
-def _night_sky(view: _View) -> None:
+def _night_sky(view: View) -> None:
     h = view.horizon
     night = view.varied(view.rng.choice([(26, 30, 66), (34, 26, 64), (16, 34, 62)]), 8)
     view.gradient(0, h + 0.05, night, _shifted(night, 44))
@@ -229,7 +152,7 @@ def _night_sky(view: _View) -> None:
     view.ridge(h + 0.1, 0.02, (16, 22, 34), rough=0.2)
 
 
-def _snow(view: _View) -> None:
+def _snow(view: View) -> None:
     h = view.horizon
     view.gradient(0, h, view.varied((168, 184, 204)), (214, 222, 230))
     view.ridge(h - 0.1, 0.1, view.varied((150, 164, 186)), peaks=4, rough=0.8)
@@ -244,7 +167,7 @@ def _snow(view: _View) -> None:
         view.oval(view.rng.random(), view.rng.random(), r, r, (252, 252, 254))
 
 
-def _street(view: _View) -> None:
+def _street(view: View) -> None:
     h = view.horizon
     sky = view.varied(view.rng.choice([(178, 200, 218), (206, 200, 200), (160, 176, 196)]))
     view.gradient(0, h, sky, (222, 224, 222))
@@ -275,7 +198,7 @@ def _street(view: _View) -> None:
         view.polygon([(left, y), (left + 0.13, y), (left + 0.12, y + 0.03), (left - 0.01, y + 0.03)], (214, 210, 196))
 
 
-def _underwater(view: _View) -> None:
+def _underwater(view: View) -> None:
     h = view.horizon
     water = view.varied(view.rng.choice([(88, 172, 188), (80, 156, 186), (96, 178, 170)]))
     deep = _shifted(water, -48)
@@ -299,7 +222,7 @@ def _underwater(view: _View) -> None:
         view.oval(x, y, r * 0.6, r * 0.6, water)
 
 
-_PAINTERS: dict[str, Callable[[_View], None]] = {
+_PAINTERS: dict[str, Callable[[View], None]] = {
     "beach": _beach,
     "desk": _desk,
     "farm": _farm,
@@ -317,7 +240,7 @@ _FINEST_OVERSAMPLED = 256
 def paint_background(scene: str, horizon: float, seed: str, size: int) -> np.ndarray:
     """The empty place, float32 (size, size, 3) in [0, 255]. `seed` fixes every detail, whatever the size."""
     oversampling = 2 if size <= _FINEST_OVERSAMPLED else 1
-    view = _View(size * oversampling, Random(seed), horizon)
+    view = View(size * oversampling, Random(seed), horizon)
     _PAINTERS[scene](view)
     image = view.image.reduce(oversampling) if oversampling > 1 else view.image
     return np.array(image, np.float32)
