@@ -15,7 +15,7 @@ from torch.nn.functional import normalize
 
 from chiasm.errors import CheckpointError, ConfigError
 from chiasm.models.adapters.transformers.encoders import FACTS, DualEncoder, open_encoder
-from chiasm.models.adapters.transformers.pictures import thickened
+from chiasm.models.adapters.transformers.pictures import limit_aspect_ratio
 from chiasm.tasks.roles import ZeroShotScenes
 
 checkpoint = tiny_role_checkpoints.checkpoint
@@ -108,7 +108,7 @@ def test_features_are_the_towers_patch_tokens(name: str, checkpoint: Checkpoint)
     model = getattr(T, FACTS[name].model).from_pretrained(checkpoint(name)).eval().get_submodule(tower)
     expected: dict[str, list[torch.Tensor]] = {site: [] for site in encoder.sites()}
     for image in PICTURES:
-        inputs = library_inputs(name, checkpoint(name), [thickened(image)])
+        inputs = library_inputs(name, checkpoint(name), [limit_aspect_ratio(image)])
         given = {k: v for k, v in inputs.items() if k not in ("input_ids", "attention_mask", "token_type_ids")}
         with torch.no_grad():
             output = model(**given, output_hidden_states=True)
@@ -168,12 +168,12 @@ def test_a_long_text_is_cut_and_not_an_error(checkpoint: Checkpoint) -> None:
 
 
 def test_only_pictures_that_are_all_edge_are_thickened() -> None:
-    assert thickened(PICTURES[1]) is PICTURES[1]
-    assert thickened(noise(20, 1000)).size == (1000, 20)
-    thick = thickened(noise(2, 1001))
+    assert limit_aspect_ratio(PICTURES[1]) is PICTURES[1]
+    assert limit_aspect_ratio(noise(20, 1000)).size == (1000, 20)
+    thick = limit_aspect_ratio(noise(2, 1001))
     assert thick.size == (1001, 21)
     assert (np.asarray(thick)[1:] == np.asarray(noise(2, 1001))[1]).all()
-    assert thickened(noise(1001, 2)).size == (21, 1001)
+    assert limit_aspect_ratio(noise(1001, 2)).size == (21, 1001)
 
 
 def test_what_cannot_be_opened_says_why(checkpoint: Checkpoint, tmp_path: Path) -> None:

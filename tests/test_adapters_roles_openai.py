@@ -208,15 +208,15 @@ def test_a_run_whose_server_dies_goes_on_where_it_stopped(tmp_path: Path) -> Non
     """The rows are those of a run that nothing happened to, and no question is asked twice."""
     data = open_dataset("scenes:test?size=48")
     whole = Server(echo)
-    examine(open_pipeline(f"openai:{whole.url}#m"), data, tmp_path / "whole", limit=6, batch=2, progress=False)
+    examine(open_pipeline(f"openai:{whole.url}#m"), data, tmp_path / "whole", limit=4, batch=2, progress=False)
     dying = Server(echo)
     dying.most_answers = 14
     name = f"openai:{dying.url}#m?tries=1&concurrency=1&cache={tmp_path / 'replies.jsonl'}"
     with pytest.raises(EndpointError, match="1 tries"):
-        examine(open_pipeline(name), data, tmp_path / "run", limit=6, batch=2, progress=False)
+        examine(open_pipeline(name), data, tmp_path / "run", limit=4, batch=2, progress=False)
     back = Server(echo)
     again = name.replace(dying.url, back.url)
-    examine(open_pipeline(again), data, tmp_path / "run", limit=6, batch=2, progress=False)
+    examine(open_pipeline(again), data, tmp_path / "run", limit=4, batch=2, progress=False)
     assert read_rows(tmp_path / "run") == read_rows(tmp_path / "whole")
     assert dying.most_answers + len(back.seen) == len(whole.seen)
 

@@ -44,7 +44,7 @@ def of_library(model: TransformersVLM, image: Any, text: str) -> dict[str, Any]:
                 return_tensors="pt",
             )
         )
-    written = model.architecture.form.replace("{prompt}", text)
+    written = model.architecture.prompt_form.replace("{prompt}", text)
     return dict(model.processor(images=image, text=written, return_tensors="pt"))
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
-from chiasm.models.adapters.transformers.cache import branch
+from chiasm.models.adapters.transformers.cache import expand_to_branches
 
 GENERATOR = torch.Generator().manual_seed(0)
 
@@ -23,7 +23,7 @@ def test_branches_are_copies_of_their_trunks_that_grow(rows: list[int]) -> None:
     for layer, (keys, values) in enumerate(trunk):
         cache.update(keys, values, layer)
         theirs.update(keys, values, layer)
-    branch(cache, torch.tensor(rows), room=4)
+    expand_to_branches(cache, torch.tensor(rows), room=4)
     theirs.reorder_cache(torch.tensor(rows))
     keep = torch.arange(len(rows))
     for tokens in (3, 1):
@@ -41,7 +41,7 @@ def test_branches_are_copies_of_their_trunks_that_grow(rows: list[int]) -> None:
 def test_no_branch_writes_into_another() -> None:
     cache = DynamicCache()
     cache.update(states(1, 2), states(1, 2), 0)
-    branch(cache, torch.tensor([0, 0]), room=1)
+    expand_to_branches(cache, torch.tensor([0, 0]), room=1)
     keys, _ = cache.update(torch.stack([torch.ones(2, 1, 4), torch.zeros(2, 1, 4)]), states(2, 1), 0)
     assert torch.equal(keys[0, :, :2], keys[1, :, :2])
     assert (keys[:, 0, 2, 0] == torch.tensor([1.0, 0.0])).all()

@@ -118,10 +118,18 @@ def test_what_is_refused(tmp_path: Path) -> None:
 def test_detections_whose_file_has_changed_are_not_compared(tmp_path: Path, shared_data: Path) -> None:
     from chiasm.score.regions.coco import score_coco
 
-    truth = shared_data / "coco-mini/annotations/instances_val2017.json"
-    real = shared_data / "coco-mini/predictions/fastestdet_val2017.json"
-    changed = tmp_path / "changed.json"
-    changed.write_text(json.dumps(json.loads(real.read_text())[::2]))
+    content = json.loads((shared_data / "coco-mini/annotations/instances_val2017.json").read_text())
+    content["images"] = content["images"][:30]
+    kept = {image["id"] for image in content["images"]}
+    content["categories"] = [row for row in content["categories"] if row["name"] == "person"]
+    content["annotations"] = [
+        row for row in content["annotations"] if row["image_id"] in kept and row["category_id"] == 1
+    ]
+    rows = json.loads((shared_data / "coco-mini/predictions/fastestdet_val2017.json").read_text())
+    rows = [row for row in rows if row["image_id"] in kept and row["category_id"] == 1]
+    truth, real, changed = (tmp_path / name for name in ("truth.json", "real.json", "changed.json"))
+    for path, written in ((truth, content), (real, rows), (changed, rows[::2])):
+        path.write_text(json.dumps(written))
     for name, path in (("real", real), ("half", changed)):
         write_score(tmp_path / name, score_coco(truth, path, replicates=0), {"truth": truth, "predictions": path})
     runs = named_runs([tmp_path / "real", tmp_path / "half"])

@@ -18,12 +18,12 @@ from fake_examinees import (
 )
 
 from chiasm.examine.errors import judge_answer, judge_detection, judge_grounding
+from chiasm.examine.metrics import METRICS
 from chiasm.examine.run import examine
 from chiasm.examine.run_folder import read_rows
 from chiasm.examine.summary import summarise
 from chiasm.score.faults import KINDS
 from chiasm.score.faults.priors import ObjectPriors
-from chiasm.score.metrics import METRICS
 from chiasm.score.names import Names
 from chiasm.types import Answer, Box, Detection, Object, Question, Reference
 

@@ -22,6 +22,7 @@ from chiasm.training import recipe as recipe_module
 from chiasm.training.plot import loss_plot
 from chiasm.training.recipe import Recipe, override, train
 from chiasm.training.recipes import RECIPES
+from chiasm.training.settings_file import claim
 from chiasm.training.stage import Full, assign
 
 
@@ -176,14 +177,18 @@ def test_the_same_recipe_changes_nothing_more(done: Path) -> None:
     assert {p: p.read_bytes() for p in done.rglob("*.safetensors")} == before
 
 
+def claim_recipe(recipe: Recipe, folder: Path) -> None:
+    claim(folder / "recipe.json", dataclasses.asdict(recipe))
+
+
 def test_another_recipe_is_told_what_differs(tmp_path: Path) -> None:
     first = small_recipe()
-    recipe_module._claim(first, tmp_path)
-    recipe_module._claim(first, tmp_path)
+    claim_recipe(first, tmp_path)
+    claim_recipe(first, tmp_path)
     written = (tmp_path / "recipe.json").read_bytes()
     other = override(first, ["tune.steps=3", "model.encoder.depth=2", "seed=5"])
     with pytest.raises(ConfigError, match=r"recipe\.json.*another folder") as caught:
-        recipe_module._claim(other, tmp_path)
+        claim_recipe(other, tmp_path)
     for difference in (
         "tune.steps was 2 and is now 3",
         "model.encoder.depth was 1 and is now 2",
@@ -192,16 +197,16 @@ def test_another_recipe_is_told_what_differs(tmp_path: Path) -> None:
         assert difference in str(caught.value)
     rules = replace(first, stages=(replace(first.stages[0], train=((".*", Full(0.5)),)), first.stages[1]))
     with pytest.raises(ConfigError, match=r"speak\.train"):
-        recipe_module._claim(rules, tmp_path)
+        claim_recipe(rules, tmp_path)
     with pytest.raises(ConfigError, match=r"speak\.steps was 2 and is now None"):
-        recipe_module._claim(replace(first, stages=first.stages[1:]), tmp_path)
+        claim_recipe(replace(first, stages=first.stages[1:]), tmp_path)
     assert (tmp_path / "recipe.json").read_bytes() == written
 
 
 def test_a_damaged_recipe_is_named(tmp_path: Path) -> None:
     (tmp_path / "recipe.json").write_text("{")
     with pytest.raises(CheckpointError, match=r"recipe\.json"):
-        recipe_module._claim(small_recipe(), tmp_path)
+        claim_recipe(small_recipe(), tmp_path)
 
 
 def test_stages_need_names_of_their_own() -> None:
@@ -291,4 +296,6 @@ def test_the_command_says_that_it_goes_on_after_ctrl_c(tmp_path: Path, monkeypat
     monkeypatch.setattr(recipe_module, "train", pressed)
     result = CliRunner().invoke(app, ["train", "chiasm-tiny", "--out", str(tmp_path)])
     assert result.exit_code == 130
-    assert result.stderr.splitlines() == ["chiasm: stopped; the same command of train or examine goes on from here"]
+    assert result.stderr.splitlines() == [
+        "chiasm: stopped; the same command of train, examine or probe extract goes on from here"
+    ]

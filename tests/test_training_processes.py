@@ -217,6 +217,8 @@ def test_ctrl_c_at_the_command_line(finished: Path, tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert errors.splitlines() == ["chiasm: stopped; the same command of train or examine goes on from here"]
+    assert errors.splitlines() == [
+        "chiasm: stopped; the same command of train, examine or probe extract goes on from here"
+    ]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=300)
     assert_same_training(tmp_path, finished, tiny_recipe())

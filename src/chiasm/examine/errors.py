@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from chiasm.score.answers import match, yes_or_no
-from chiasm.score.captions import match_caption
+from chiasm.score.caption_mentions import match_caption
 from chiasm.score.detection import match_objects
 from chiasm.score.faults.priors import ObjectPriors
 from chiasm.score.faults.wrong_answer import wrong_answer_cause

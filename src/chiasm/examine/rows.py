@@ -49,10 +49,12 @@ class Scorer:
     with_substring: bool = False
 
     def scene(self, picture: Picture, said: Answer) -> Row:
+        """The row of a scene name."""
         true = picture.example.scene
         return _row(picture, "scene", "", said, said.text, true, judge_scene(said, true, self.names))
 
     def caption(self, picture: Picture, said: Answer) -> Row:
+        """The row of a caption."""
         example = picture.example
         truth = {
             "captions": list(example.captions),
@@ -62,6 +64,7 @@ class Scorer:
         return _row(picture, "caption", "", said, said.text, truth, judgement)
 
     def answer(self, picture: Picture, said: Answer, question: Question) -> Row:
+        """The row of an answer to a question."""
         judgement = judge_answer(said, question, self.with_substring)
         slices = {"kind": question.kind or "question"}
         if question.variant:
@@ -72,12 +75,14 @@ class Scorer:
         return _row(picture, "answer", question.text, said, said.text, truth, judgement, question.id, slices)
 
     def detection(self, picture: Picture, said: Detection) -> Row:
+        """The row of all objects found in a picture."""
         true = picture.example.objects
         judgement = judge_detection(said, true, _size(picture), self.names, self.priors)
         truth = None if true is None else _objects(true)
         return _row(picture, "detect", "", said, _objects(said.objects), truth, judgement)
 
     def grounding(self, picture: Picture, said: Detection, reference: Reference) -> Row:
+        """The row of the boxes for a referring expression."""
         judgement = judge_grounding(said, reference, picture.example.objects, _size(picture))
         slices = {"object_size": "none"}
         if reference.boxes and picture.image is not None:

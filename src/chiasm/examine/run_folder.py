@@ -73,6 +73,7 @@ class RunFolder:
             file.write("".join(lines).encode("ascii"))
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """Write summary.json, which makes the run finished."""
         _write_json(self.path / SUMMARY, summary)
 
 
@@ -84,10 +85,12 @@ def read_rows(folder: Path) -> list[Row]:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
+    """manifest.json of a run folder. Raises RunError where it is missing or damaged."""
     return _read_json(folder / MANIFEST)
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
+    """summary.json of a run folder. Raises RunError where it is missing or damaged."""
     return _read_json(folder / SUMMARY)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from chiasm.errors import RunError
+from chiasm.examine import metrics
 from chiasm.examine.run_folder import SUMMARY, read_manifest, read_rows
-from chiasm.score import metrics
 from chiasm.score.derived_slices import with_derived_slices
 from chiasm.score.measure import Measure
 from chiasm.score.measures import measures_of

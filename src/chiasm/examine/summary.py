@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from chiasm.examine.metrics import METRICS, Metric
 from chiasm.examine.run_folder import Row
 from chiasm.score.faults.fault import KINDS
 from chiasm.score.intervals import BOOTSTRAP, WILSON, bootstrap_ratios, percentile_interval, wilson_interval
 from chiasm.score.location import SIZES
-from chiasm.score.metrics import METRICS, Metric
 from chiasm.score.names import Names
 
 REPLICATES = 2000

@@ -14,9 +14,9 @@ from chiasm.data.records import by_id, records
 from chiasm.errors import DataError
 from chiasm.models.features import Features
 from chiasm.models.protocol import VisionLanguageModel
-from chiasm.score.choice.predictions import text_of
 from chiasm.score.generation.vqascore import ANSWERS, QUESTION, Logprob, score_vqascore
 from chiasm.score.result import Score
+from chiasm.score.tables import text_of
 
 
 def vqascore_by_model(

@@ -132,6 +132,7 @@ def unique_weights(model: torch.nn.Module) -> dict[str, Tensor]:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file by name. Raises CheckpointError where it is missing or damaged."""
     try:
         return load_file(_existing(path))
     except SafetensorError as error:
@@ -139,6 +140,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def read_json(path: Path) -> Any:
+    """The content of a JSON file. Raises CheckpointError where it is missing or damaged."""
     try:
         return json.loads(_existing(path).read_text("utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

@@ -20,14 +20,22 @@ from chiasm.models.nn import linear
 
 
 class Connector(Protocol):
+    """What every connector offers. Tokens are (sum of rows * columns, width), pictures one after the other."""
+
     in_width: int
     out_width: int
 
-    def out_tokens(self, grid: Grid) -> int: ...
+    def out_tokens(self, grid: Grid) -> int:
+        """How many tokens a grid of E_pre becomes. Raises ConfigError for a grid that does not fit."""
+        ...
 
-    def normalize(self, features: Features) -> Features: ...
+    def normalize(self, features: Features) -> Features:
+        """E_pre after the own input norm, unchanged where there is none; in_width wide, site "connector.in"."""
+        ...
 
-    def __call__(self, features: Features) -> Features: ...
+    def __call__(self, features: Features) -> Features:
+        """E_pre -> E_post, out_width wide, site "connector"."""
+        ...
 
 
 class Linear(nn.Module):

@@ -45,6 +45,7 @@ class Familiarity:
         return ((pooled - self.mean) @ self.whitener.T).pow(2).mean(1).sqrt()
 
     def save(self, folder: Path) -> None:
+        """Write it into a checkpoint folder; the whitener in half precision."""
         tensors = {
             "mean": self.mean,
             "whitener": self.whitener.half().contiguous(),

@@ -33,6 +33,7 @@ class Features:
 
     @property
     def lengths(self) -> list[int]:
+        """Tokens of each picture."""
         return [rows * columns for rows, columns in self.grids]
 
     def __len__(self) -> int:

@@ -20,6 +20,7 @@ class PrefixFusion(nn.Module):
         self.bidirectional = bidirectional
 
     def picture(self, index: int, tokens: int) -> Picture:
+        """The part of a document that picture number `index` with so many `tokens` fills."""
         return Picture(index, tokens, self.bidirectional)
 
     def forward(self, packed: Packed, embed: nn.Embedding, features: Features | None) -> Tensor:

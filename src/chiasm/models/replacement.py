@@ -12,7 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from chiasm.models.cells import blocks
 from chiasm.models.features import Features, Grid
+from chiasm.models.nn.grid_waves import grid_waves
 
 HIDDEN = 512
 COUPLINGS = 4
@@ -68,6 +70,7 @@ class PerCell(nn.Module):
         self.cell, self.map = cell, map_
 
     def forward(self, e_pre: Features, grids: Sequence[Grid]) -> Tensor:
+        """-> (sum of rows * columns of `grids`, out_width)."""
         pairs = zip(e_pre.split(), e_pre.grids, grids, strict=True)
         return self.map(torch.cat([_cells(tokens, before, after, self.cell) for tokens, before, after in pairs]))
 
@@ -75,8 +78,7 @@ class PerCell(nn.Module):
 def _cells(tokens: Tensor, before: Grid, after: Grid, cell: Grid | None) -> Tensor:
     if cell is None:
         return F.adaptive_avg_pool1d(tokens.T[None], after[0] * after[1])[0].T
-    squares = tokens.view(after[0], cell[0], after[1], cell[1], -1)
-    return squares.transpose(1, 2).reshape(after[0] * after[1], -1)
+    return blocks(tokens.view(*before, -1), after)
 
 
 class Coupling(nn.Module):
@@ -94,11 +96,13 @@ class Coupling(nn.Module):
         self.net = nn.Sequential(nn.Linear(given, hidden), nn.GELU(), last)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(n, width) -> (n, width)."""
         given, moved = self._halves(x)
         scale, shift = self._move(given)
         return self._whole(given, moved * scale.exp() + shift)
 
     def inverse(self, y: Tensor) -> Tensor:
+        """`x` from ``forward(x)``."""
         given, moved = self._halves(y)
         scale, shift = self._move(given)
         return self._whole(given, (moved - shift) * (-scale).exp())
@@ -127,11 +131,12 @@ class Resampler(nn.Module):
         self.layers = nn.TransformerDecoder(layer, depth, nn.LayerNorm(width))
 
     def forward(self, e_pre: Features, grids: Sequence[Grid]) -> Tensor:
+        """-> (sum of rows * columns of `grids`, out_width)."""
         entered = self.enter(e_pre.tokens).split(e_pre.lengths)
         device = e_pre.tokens.device
-        places = [self.key_place(_waves(grid).to(device)) for grid in e_pre.grids]
+        places = [self.key_place(grid_waves(grid, FREQUENCIES).to(device)) for grid in e_pre.grids]
         keys, no_key = _padded([tokens + place for tokens, place in zip(entered, places, strict=True)])
-        queries, no_query = _padded([self.query_place(_waves(grid).to(device)) for grid in grids])
+        queries, no_query = _padded([self.query_place(grid_waves(grid, FREQUENCIES).to(device)) for grid in grids])
         found = self.layers(queries, keys, tgt_key_padding_mask=no_query, memory_key_padding_mask=no_key)
         return self.leave(found[~no_query])
 
@@ -141,14 +146,6 @@ def _padded(parts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     lengths = torch.tensor([len(part) for part in parts], device=parts[0].device)
     rows = nn.utils.rnn.pad_sequence(list(parts), batch_first=True)
     return rows, torch.arange(rows.shape[1], device=rows.device) >= lengths[:, None]
-
-
-def _waves(grid: Grid) -> Tensor:
-    """Sine and cosine of each token's row and column at every octave: (rows * columns, 4 * FREQUENCIES)."""
-    sides = [(torch.arange(side) + 0.5) / side for side in grid]
-    place = torch.cartesian_prod(*sides)
-    angles = (place[:, :, None] * torch.pi * 2.0 ** torch.arange(FREQUENCIES)).flatten(1)
-    return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
 def _linear(in_width: int, out_width: int, cell: Grid | None) -> nn.Module:

@@ -43,21 +43,25 @@ class Tokenizer:
 
     @classmethod
     def load(cls, path: Path) -> Tokenizer:
+        """From tokenizer.json. Raises CheckpointError for anything else."""
         try:
             return cls(tokenizers.Tokenizer.from_file(str(path)))
         except Exception as error:  # the backend raises bare Exception
             raise CheckpointError(f"{path}: not a tokenizer file ({error})") from error
 
     def save(self, path: Path) -> None:
+        """Write tokenizer.json."""
         self.backend.save(str(path))
 
     def __len__(self) -> int:
         return self.backend.get_vocab_size()
 
     def encode(self, text: str) -> list[int]:
+        """Token ids, without a begin or end token."""
         return self.backend.encode(text, add_special_tokens=False).ids
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """As `encode`, of many texts at once."""
         return [e.ids for e in self.backend.encode_batch_fast(list(texts), add_special_tokens=False)]
 
     def decode(self, ids: Sequence[int]) -> str:

@@ -24,13 +24,16 @@ class Majority:
         self.text = min(counts, key=lambda answer: (-counts[answer], answer))
 
     def caption(self, images: Sequence[Image.Image]) -> None:
+        """None: it only answers."""
         return None
 
     def answer(self, images: Sequence[Image.Image], questions: Sequence[Sequence[str]]) -> list[list[Answer]]:
+        """The commonest answer, to every question."""
         return [[Answer(self.text, self.text, "majority") for _ in group] for group in questions]
 
 
 def majority_pipeline(dataset: Dataset) -> Pipeline:
+    """The pipeline of "majority:DATASET". Raises DataError as `Majority` does."""
     return Pipeline(
         language=Majority(dataset),
         name=f"majority answer of {dataset.name}",

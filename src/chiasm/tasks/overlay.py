@@ -70,5 +70,6 @@ def overlay_path(target: Path, photo: Path, photos: int) -> Path:
 
 
 def save_overlay(image: Image.Image, seen: Seen, path: Path) -> None:
+    """Write `draw(image, seen)` to `path`, whose folder is made; the format follows its suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draw(image, seen).save(path)

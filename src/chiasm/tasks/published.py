@@ -29,9 +29,11 @@ class Published:
         self._last: tuple[tuple[int, ...], Sequence[Image.Image], Features] | None = None
 
     def caption(self, images: Sequence[Image.Image]) -> list[Answer]:
+        """See `Language`."""
         return [a for (a,) in self._ask(images, [[self._prompts["caption"]]] * len(images), CAPTION_LIMIT)]
 
     def answer(self, images: Sequence[Image.Image], questions: Sequence[Sequence[str]]) -> list[list[Answer]]:
+        """See `Language`."""
         template = self._prompts.get("answer", "{question}")
         prompts = [[template.replace("{question}", question) for question in group] for group in questions]
         return self._ask(images, prompts, ANSWER_LIMIT)

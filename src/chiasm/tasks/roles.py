@@ -50,13 +50,14 @@ class ZeroShotScenes:
 
     Raises ConfigError without scenes."""
 
-    def __init__(self, encoder: DualEncoder, scenes: Sequence[str] = SCENES, template: str = "a photo of a {}"):
+    def __init__(self, encoder: DualEncoder, scenes: Sequence[str] = SCENES):
         if not scenes or not all(scene.strip() for scene in scenes):
             raise ConfigError("a scene can't be told without names of scenes, and none of them may be empty")
         self.encoder, self.scenes = encoder, tuple(scenes)
-        self._texts = encoder.embed_texts([template.format(scene) for scene in scenes])
+        self._texts = encoder.embed_texts([f"a photo of a {scene}" for scene in scenes])
 
     def classify(self, images: Sequence[Image.Image]) -> list[Answer]:
+        """See `SceneClassifier`."""
         best = self.encoder.log_probabilities(self.encoder.embed_images(images), self._texts).max(dim=1)
         return [
             Answer(self.scenes[i], self.scenes[i], f"likeliest of {len(self.scenes)} scenes", value)
@@ -71,9 +72,11 @@ class Segmented:
         self.detector, self.segmenter = detector, segmenter
 
     def detect(self, images: Sequence[Image.Image]) -> list[Detection]:
+        """See `Detector`."""
         return [self._with_masks(*pair) for pair in zip(images, self.detector.detect(images), strict=True)]
 
     def ground(self, images: Sequence[Image.Image], phrases: Sequence[Sequence[str]]) -> list[list[Detection]]:
+        """See `Detector`."""
         found = self.detector.ground(images, phrases)
         return [[self._with_masks(image, d) for d in group] for image, group in zip(images, found, strict=True)]
 

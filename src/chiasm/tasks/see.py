@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 class SceneClassifier(Protocol):
     """Names the kind of place."""
 
-    def classify(self, images: Sequence[Image.Image]) -> list[Answer]: ...
+    def classify(self, images: Sequence[Image.Image]) -> list[Answer]:
+        """One answer a picture; its text is the name of a scene."""
+        ...
 
 
 class Language(Protocol):
@@ -41,7 +43,9 @@ class Language(Protocol):
 class Detector(Protocol):
     """Finds every object it knows, or the objects asked for. Boxes are in pixels of the picture it was given."""
 
-    def detect(self, images: Sequence[Image.Image]) -> list[Detection]: ...
+    def detect(self, images: Sequence[Image.Image]) -> list[Detection]:
+        """One Detection a picture."""
+        ...
 
     def ground(self, images: Sequence[Image.Image], phrases: Sequence[Sequence[str]]) -> list[list[Detection]]:
         """One Detection for each of `phrases[i]` in `images[i]`; no objects when nothing fits the phrase."""
@@ -109,6 +113,7 @@ class Pipeline:
         self.name, self.warn, self.description, self.model = name, warn, description or {}, model
 
     def describe(self) -> dict[str, Any]:
+        """Name and description, for the manifest of a run."""
         return {"name": self.name, **self.description}
 
     def process(

@@ -56,12 +56,14 @@ class Seer:
         return [Answer(a.text, a.raw, "closed list of scenes", a.logprob, a.problem) for (a,) in answers]
 
     def caption(self, images: Sequence[Image.Image]) -> list[Answer] | None:
+        """See `Language`; None for a model that was not trained to caption."""
         if "caption" not in self.model.dialect.prompts:
             return None
         prompts = [[self._prompt("caption")]] * len(images)
         return [a for (a,) in self.model.generate(self.features(images)[1], prompts, limit=CAPTION_LIMIT)]
 
     def answer(self, images: Sequence[Image.Image], questions: Sequence[Sequence[str]]) -> list[list[Answer]]:
+        """See `Language`."""
         features = self.features(images)[1]
         asked = [i for i, q in enumerate(questions) if q]
         if not asked:

@@ -28,7 +28,7 @@ def _shuffle(size: int, seed: int, epoch: int) -> np.ndarray:
     return _last_shuffle[1]
 
 
-def ahead(make: Callable[[int], Any], start: int, stop: int, depth: int = 2) -> Generator[Any]:
+def prefetched(make: Callable[[int], Any], start: int, stop: int, depth: int = 2) -> Generator[Any]:
     """`make(step)` for each step, prepared by a thread up to `depth` steps ahead. Its exceptions surface here; closing
     the generator ends the thread."""
     ready: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(depth)

@@ -27,10 +27,12 @@ def processes() -> Iterator[tuple[int, int]]:
 
 
 def rank() -> int:
+    """The number of this process, 0 where there is one."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def world() -> int:
+    """How many processes there are."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
@@ -61,5 +63,6 @@ def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
 
 
 def wait() -> None:
+    """Until all processes are here."""
     if dist.is_initialized():
         dist.barrier()

@@ -22,7 +22,7 @@ from chiasm.data.suggest import did_you_mean
 from chiasm.errors import ChiasmError, ConfigError
 from chiasm.models.vlm import VLM
 from chiasm.training import distributed, lora, state
-from chiasm.training.batches import ahead, indices
+from chiasm.training.batches import indices, prefetched
 from chiasm.training.feature_cache import stored_features
 from chiasm.training.objectives import OBJECTIVES, Objective
 from chiasm.training.optimizer import optimizer, rate
@@ -60,9 +60,9 @@ def train_stage(model: nn.Module, stage: Stage, folder: Path, seed: int) -> None
         mine = micro[distributed.rank() :: distributed.world()]
         return [objective.prepare(part) for part in mine]
 
-    with log, closing(ahead(prepare, done, stage.steps)) as prepared:
+    with log, closing(prefetched(prepare, done, stage.steps)) as prepared:
         for step, batches in enumerate(prepared, start=done):
-            with _undisturbed() as interrupted:
+            with _interrupt_deferred() as interrupted:
                 losses = _step(learner, objective, adam, stage, step, batches)
                 log.write(step + 1, losses)
                 due = step + 1 == stage.steps or (step + 1) % stage.save_every == 0
@@ -89,7 +89,7 @@ def _objective(model: nn.Module, dataset: Dataset, stage: Stage, folder: Path) -
 
 
 @contextmanager
-def _undisturbed() -> Iterator[Callable[[], bool]]:
+def _interrupt_deferred() -> Iterator[Callable[[], bool]]:
     """Ctrl-C waits for the end of the block, so that half a step is never saved. Yields whether it was pressed."""
     pressed = False
 

@@ -25,7 +25,11 @@ from chiasm.models.vlm import VLM
 from chiasm.training import distributed, state
 from chiasm.training.loop import train_stage
 from chiasm.training.plot import loss_plot
+from chiasm.training.settings_file import claim
 from chiasm.training.stage import Stage
+
+FAMILIAR_PICTURES = 4000
+"""Pictures of each dataset that say how familiar ones look."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,7 @@ def train(recipe: Recipe, folder: Path) -> Path:
     goes on where it was stopped. Raises ConfigError where the folder holds another recipe's training."""
     with distributed.processes() as (rank, _):
         if rank == 0:
-            _claim(recipe, folder)
+            claim(folder / "recipe.json", dataclasses.asdict(recipe))
         distributed.wait()
         config, tokenizer = _start(recipe, folder)
         torch.manual_seed(recipe.seed)
@@ -136,37 +140,15 @@ def _finish(model: VLM, config: checkpoint.Config, recipe: Recipe, folder: Path)
 
 
 @torch.inference_mode()
-def _pooled(model: VLM, spec: str, most: int = 4000) -> torch.Tensor:
+def _pooled(model: VLM, spec: str) -> torch.Tensor:
     """Pooled E_pre of a dataset's first pictures."""
     dataset = open_dataset(spec)
+    count = min(FAMILIAR_PICTURES, len(dataset))
     parts = []
-    for start in track(range(0, min(most, len(dataset)), 64), f"familiar pictures: {spec}"):
-        examples = [dataset[i] for i in range(start, min(start + 64, most, len(dataset)))]
+    for start in track(range(0, count, 64), f"familiar pictures: {spec}"):
+        examples = [dataset[i] for i in range(start, min(start + 64, count))]
         parts.append(pooled(model.encode([open_image(e.image, name=e.id) for e in examples])))
     return torch.cat(parts).cpu()
-
-
-def _claim(recipe: Recipe, folder: Path) -> None:
-    """Write recipe.json, or check that the one there says the same."""
-    path, text = folder / "recipe.json", json.dumps(dataclasses.asdict(recipe), indent=2)
-    folder.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        with state.whole_file(path) as part:
-            part.write_text(text, "utf-8")
-        return
-    there, here = _flat(checkpoint.read_json(path)), _flat(json.loads(text))
-    if different := [key for key in {**there, **here} if there.get(key) != here.get(key)]:
-        told = "; ".join(f"{key} was {there.get(key)!r} and is now {here.get(key)!r}" for key in different[:5])
-        raise ConfigError(f"{path} is of another training: {told}. Use the same settings or another folder")
-
-
-def _flat(node: Any, key: str = "") -> dict[str, Any]:
-    """A recipe as one level of dotted keys, written as on the command line."""
-    if key == "stages":
-        return {k: v for stage in node for k, v in _flat(stage, stage["name"]).items()}
-    if not isinstance(node, dict):
-        return {key: node}
-    return {k: v for name, part in node.items() for k, v in _flat(part, f"{key}.{name}" if key else name).items()}
 
 
 def _start(recipe: Recipe, folder: Path) -> tuple[checkpoint.Config, Tokenizer]:

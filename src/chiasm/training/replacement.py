@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,12 +15,13 @@ from chiasm.data.images import open_image
 from chiasm.data.open import open_dataset
 from chiasm.data.suggest import did_you_mean
 from chiasm.errors import ConfigError, DataError
-from chiasm.models.checkpoint import read_json, read_tensors, unique_weights
+from chiasm.models.checkpoint import read_tensors, unique_weights
 from chiasm.models.protocol import VisionLanguageModel
 from chiasm.models.replacement import KINDS, Replacement
 from chiasm.training import state
 from chiasm.training.loop import train_stage
 from chiasm.training.objectives.replacement import Loss
+from chiasm.training.settings_file import claim
 from chiasm.training.stage import Full, Stage
 
 PLAN, WEIGHTS = "replacement.json", "replacement.safetensors"
@@ -70,7 +70,7 @@ def train_replacement(
 
     Raises ConfigError where the folder holds another training, and what `train_stage` raises.
     """
-    _claim(folder, {**(identity or {}), **asdict(plan)})
+    claim(folder / PLAN, {**(identity or {}), **asdict(plan)})
     found = untrained_replacement(frozen, plan)
     if (folder / WEIGHTS).exists():
         found.load_state_dict(read_tensors(folder / WEIGHTS))
@@ -96,18 +96,3 @@ def train_replacement(
     with state.whole_file(folder / WEIGHTS) as part:
         save_file({name: tensor.contiguous() for name, tensor in unique_weights(found).items()}, part)
     return found.eval()
-
-
-def _claim(folder: Path, plan: Mapping[str, Any]) -> None:
-    """Write the plan, or check that the one there says the same."""
-    path, text = folder / PLAN, json.dumps(plan, indent=2)
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with state.whole_file(path) as part:
-            part.write_text(text + "\n", "utf-8")
-        return
-    there, here = read_json(path), json.loads(text)
-    if different := sorted(key for key in there.keys() | here.keys() if there.get(key) != here.get(key)):
-        raise ConfigError(
-            f"{path} is of another training (other {', '.join(different)}); use the same settings or another folder"
-        )

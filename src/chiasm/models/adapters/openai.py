@@ -56,9 +56,11 @@ class ChatModel:
         return {"model": self.model, "boxes": self.boxes, "prompts": PROMPTS, "decoding": _DECODING, "limits": limits}
 
     def caption(self, images: Sequence[Image.Image]) -> list[Answer]:
+        """See `Language`."""
         return [_answer(reply) for (reply,) in self._replies(images, [[PROMPTS["caption"]]] * len(images))]
 
     def answer(self, images: Sequence[Image.Image], questions: Sequence[Sequence[str]]) -> list[list[Answer]]:
+        """See `Language`."""
         prompts = [[PROMPTS["answer"].format(question=q) for q in group] for group in questions]
         return [[_answer(reply) for reply in group] for group in self._replies(images, prompts)]
 
@@ -69,6 +71,7 @@ class ChatModel:
         return [self._detection(reply, image.size) for image, (reply,) in zip(images, replies, strict=True)]
 
     def ground(self, images: Sequence[Image.Image], phrases: Sequence[Sequence[str]]) -> list[list[Detection]]:
+        """See `Detector`."""
         prompts = [
             [self._box_prompt("ground", image.size, phrase) for phrase in group]
             for image, group in zip(images, phrases, strict=True)

@@ -16,11 +16,17 @@ State = Any
 
 
 class Constraint(Protocol):
+    """An automaton over token ids. States are hashable values and are never changed."""
+
     start: State
 
-    def allowed(self, state: State) -> Sequence[int]: ...
+    def allowed(self, state: State) -> Sequence[int]:
+        """The ids that may come next; never empty."""
+        ...
 
-    def advance(self, state: State, token: int) -> State: ...
+    def advance(self, state: State, token: int) -> State:
+        """The state after `token`, which must be allowed."""
+        ...
 
 
 class Choices:
@@ -44,13 +50,13 @@ class Choices:
 
 
 class Boxes:
-    """Any number of `name<loc_x1><loc_y1><loc_x2><loc_y2>` items, or the word for nothing; x1 < x2 and y1 < y2.
+    """Any number of `name<loc_x1><loc_y1><loc_x2><loc_y2>` items, or the word "none"; x1 < x2 and y1 < y2.
 
     `names` is the closed list of object names; with none given, items are bare boxes, as in an answer to "where is the
     red cup". States are (ids of the name so far, location bins of the box so far, items so far).
     """
 
-    def __init__(self, tokenizer: Tokenizer, names: Sequence[str] = (), most: int = 50, nothing: str = "none"):
+    def __init__(self, tokenizer: Tokenizer, names: Sequence[str] = (), most: int = 50):
         self._locations = tokenizer.locations()
         if len(self._locations) < 2:
             raise ConfigError("this tokenizer has no <loc_k> tokens, so it can't write boxes")
@@ -64,7 +70,7 @@ class Boxes:
         for ids in self._complete:
             for i, token in enumerate(ids):
                 self._names.setdefault(ids[:i], set()).add(token)
-        self._nothing = tuple(tokenizer.encode(nothing))
+        self._nothing = tuple(tokenizer.encode("none"))
         self.start: State = ((), (), 0)
 
     def allowed(self, state: State) -> Sequence[int]:

@@ -29,6 +29,7 @@ class Sampling:
             raise ConfigError(f"need top_k >= 0, 0 < top_p <= 1, 0 <= min_p <= 1, got {self}")
 
     def generator(self, device: torch.device) -> torch.Generator:
+        """A random generator with the seed, on `device`."""
         return torch.Generator(device).manual_seed(self.seed)
 
 

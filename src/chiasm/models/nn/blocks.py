@@ -11,6 +11,8 @@ from chiasm.models.nn.linear import Linear
 
 
 class EncoderBlock(nn.Module):
+    """Pre-norm transformer block with GELU (ViT). (tokens, width) -> the same."""
+
     def __init__(self, width: int, heads: int, hidden: int, eps: float):
         super().__init__()
         self.attention_norm = nn.LayerNorm(width, eps)
@@ -25,6 +27,8 @@ class EncoderBlock(nn.Module):
 
 
 class DecoderBlock(nn.Module):
+    """Pre-norm transformer block with RMSNorm, rotary positions and SwiGLU (Llama). (tokens, width) -> the same."""
+
     def __init__(self, width: int, heads: int, kv_heads: int, hidden: int, eps: float):
         super().__init__()
         self.attention_norm = nn.RMSNorm(width, eps)

@@ -21,14 +21,24 @@ from chiasm.training.objectives.replacement import ReplacementLosses
 
 
 class Objective(Protocol):
+    """What the training loop asks of an objective."""
+
     @property
-    def weights(self) -> Mapping[str, float]: ...
+    def weights(self) -> Mapping[str, float]:
+        """The weight of each loss by its name."""
+        ...
 
-    def prepare(self, places: Sequence[tuple[int, int]]) -> Any: ...
+    def prepare(self, places: Sequence[tuple[int, int]]) -> Any:
+        """A batch of the given (epoch, example) places, made in a thread ahead of its step."""
+        ...
 
-    def counts(self, batch: Any) -> dict[str, int]: ...
+    def counts(self, batch: Any) -> dict[str, int]:
+        """How many terms each loss sums over in this batch."""
+        ...
 
-    def losses(self, batch: Any) -> dict[str, Tensor]: ...
+    def losses(self, batch: Any) -> dict[str, Tensor]:
+        """Each loss as a sum, a scalar with gradients."""
+        ...
 
 
 OBJECTIVES: dict[str, Callable[..., Objective]] = {

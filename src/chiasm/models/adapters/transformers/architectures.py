@@ -37,27 +37,28 @@ _TAGGED_BOXES = CHAT | {  # "find" or "with grounding" brings Qwen2-VL to write 
 
 @dataclass(frozen=True)
 class Architecture:
-    """One row.
+    """Where the parts of one architecture are, and how its models are prompted.
 
-    model        class in transformers
-    layers       the encoder's layers (a ModuleList)
-    connector    the module whose input is E_pre
-    decoder      the decoder's layers (a ModuleList); where language models differ, the first path that exists
-    norm         the connector's own input norm, if it has one
-    connection   how the library joins the two
-    dropped      leading tokens (a class token) that the model itself leaves out before the connector
-    inputs       what the encoder is given of the processor's output
-    form         a prompt where the checkpoint has no chat template
-    blind        a prompt without a picture, for the tokenizer alone, where the processor insists on a picture
-    prompts      see `Dialect`
-    boxes        name of the text dialect (`chiasm.data.box_text`) of its boxes
-    processor    processor class to put together by hand, where the library's way insists on a video processor
-    prefix       "shared": questions on one picture share its prefix; "own": each question changes what is before it
-    padded       False where padding between picture and question would not stay without effect (recurrent layers)
-    door         how features enter a decoder-only language model: "injected" (mm_encoder_outputs=), "spliced" (put
-                 among the word embeddings by us) or "image_embeds"
-    answer_type  type of an answer's tokens, where the decoder is told token types
-    first_position   of a row
+    model            class in transformers
+    layers           the encoder's layers (a ModuleList)
+    connector        the module whose input is E_pre
+    decoder          the decoder's layers (a ModuleList); where language models differ, the first path that exists
+    norm             the connector's own input norm, if it has one
+    connection       how the library joins encoder and decoder
+    dropped          leading tokens (a class token) that the model itself leaves out before the connector
+    inputs           the parts of the processor's output that the encoder takes
+    prompt_form      how a prompt is written for a checkpoint without a chat template
+    text_only_form   how a prompt without a picture is written for the tokenizer alone, where the processor does not
+                     accept text without a picture
+    prompts          see `Dialect`
+    boxes            name of the text dialect (`chiasm.data.box_text`) of its boxes
+    processor        processor class to build by hand, where the library's way needs a video processor
+    prefix           "shared": questions about a picture share the tokens before them; "own": each question changes them
+    padded           False where padding changes the result even when it is masked (recurrent layers)
+    feature_input    how features enter a decoder-only language model: "injected" (mm_encoder_outputs=), "spliced"
+                     (put among the word embeddings here) or "image_embeds"
+    answer_type      type of an answer's tokens, where the decoder takes token types
+    first_position   position of a row's first token
     """
 
     model: str
@@ -68,14 +69,14 @@ class Architecture:
     connection: type[Connection] = Connection
     dropped: int = 0
     inputs: tuple[str, ...] = ("pixel_values",)
-    form: str = "<image>\n{prompt}"
-    blind: str | None = None
+    prompt_form: str = "<image>\n{prompt}"
+    text_only_form: str | None = None
     prompts: Mapping[str, str] = field(default_factory=lambda: CHAT)
     boxes: str | None = None
     processor: str | None = None
     prefix: str = "shared"
     padded: bool = True
-    door: str = "injected"
+    feature_input: str = "injected"
     answer_type: int | None = None
     first_position: int = 0
 
@@ -109,7 +110,7 @@ def _qwen(model: str, processor: str, norm: str, boxes: str, padded: bool = True
 
 
 ARCHITECTURES: dict[str, Architecture] = {
-    "llava": Architecture("LlavaForConditionalGeneration", _TOWER, _PROJECTOR, dropped=1, form=_USER),
+    "llava": Architecture("LlavaForConditionalGeneration", _TOWER, _PROJECTOR, dropped=1, prompt_form=_USER),
     "llava_next": Architecture(
         "LlavaNextForConditionalGeneration",
         _TOWER,
@@ -117,7 +118,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         connection=PackedTiles,
         dropped=1,
         inputs=_TILED,
-        form=_USER,
+        prompt_form=_USER,
     ),
     "llava_onevision": Architecture(
         "LlavaOnevisionForConditionalGeneration",
@@ -180,8 +181,8 @@ ARCHITECTURES: dict[str, Architecture] = {
         _TOWER,
         _PROJECTOR,
         connection=StackedTiles,
-        form="<image>{prompt}",
-        blind="{prompt}\n",
+        prompt_form="<image>{prompt}",
+        text_only_form="{prompt}\n",
         prompts={  # of the mixed checkpoints: ai.google.dev/gemma/docs/paligemma/prompt-system-instructions
             "caption": "caption en",
             "answer": "answer en {question}",
@@ -199,7 +200,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         _PROJECTOR,
         norm="model.multi_modal_projector.mm_soft_emb_norm",
         connection=StackedTiles,
-        form="<start_of_image>{prompt}",
+        prompt_form="<start_of_image>{prompt}",
         answer_type=0,
     ),
     "blip-2": Architecture(
@@ -208,10 +209,10 @@ ARCHITECTURES: dict[str, Architecture] = {
         "qformer",
         decoder=_LANGUAGE_MODEL,
         connection=QFormer,
-        form="{prompt}",
+        prompt_form="{prompt}",
         # LAVIS configs/models/blip2/blip2_caption_opt2.7b.yaml, projects/blip2/eval/vqav2_zeroshot_{opt,flant5xl}_eval
         prompts={"caption": "a photo of", "answer": "Question: {question} Short answer:"},
-        door="spliced",
+        feature_input="spliced",
     ),
     "instructblip": Architecture(
         "InstructBlipForConditionalGeneration",
@@ -220,11 +221,11 @@ ARCHITECTURES: dict[str, Architecture] = {
         decoder=_LANGUAGE_MODEL,
         connection=QFormer,
         inputs=("pixel_values", "qformer_input_ids", "qformer_attention_mask"),
-        form="{prompt}",
+        prompt_form="{prompt}",
         # arXiv:2305.06500, appendix E
         prompts={"caption": "A short image description:", "answer": "Question: {question} Short answer:"},
         prefix="own",  # the connector reads the question
-        door="spliced",
+        feature_input="spliced",
     ),
     "janus": Architecture(
         "JanusForConditionalGeneration",
@@ -238,7 +239,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         _PROJECTOR,
         decoder=("model.language_model.decoder.layers",),
         connection=FeatureMap,
-        form="{prompt}",
+        prompt_form="{prompt}",
         # Florence2Processor writes these out as sentences. No pretrained checkpoint answers questions, so they are put
         # as they are, for those that were tuned to.
         prompts={
@@ -255,7 +256,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         "image_to_text_projection",
         decoder=("text_model.model.layers",),
         connection=Latents,
-        form="{prompt}",
+        prompt_form="{prompt}",
         prompts={  # the model card of microsoft/kosmos-2-patch14-224; a space belongs to the word behind it
             "caption": "An image of",
             "answer": "Question: {question} Answer:",
@@ -263,7 +264,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             "ground": "<grounding><phrase> {phrase}</phrase>",
         },
         boxes="kosmos-2",
-        door="image_embeds",
+        feature_input="image_embeds",
     ),
     "chameleon": Architecture(
         "ChameleonForConditionalGeneration",
@@ -271,7 +272,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         "model.vqmodel.quantize",
         decoder=("model.layers",),
         connection=Codebook,
-        form="<image>{prompt}",
+        prompt_form="<image>{prompt}",
     ),
 }
 """Rows by `model_type` of the checkpoint's config.json."""

@@ -1,4 +1,4 @@
-"""A trunk's keys and values, handed to every branch of it. Importing this imports transformers."""
+"""The key-value cache of a shared prefix (trunk), copied for every question (branch). Imports transformers."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from torch import Tensor
 from transformers.cache_utils import DynamicLayer
 
 
-class RoomyLayer(DynamicLayer):
-    """Keys and values (rows, heads, tokens, width) with room for more behind them: the library's layer copies all of
-    them for every new token, and that is most of the time that a short answer after a long picture takes."""
+class PreallocatedLayer(DynamicLayer):
+    """A layer's keys and values (rows, heads, tokens, width) in tensors with space for more tokens. The library's own
+    layer copies all of them for every new token, which is most of the time of a short answer after a long prefix."""
 
     def __init__(self, layer: Any, rows: Tensor, room: int):
         super().__init__()
@@ -37,12 +37,12 @@ class RoomyLayer(DynamicLayer):
         return keys, values
 
 
-def branch(cache: Any, rows: Tensor, room: int) -> None:
-    """Turn the cache of some trunks into that of branches: branch i goes on from trunk rows[i], and gets room for
-    `room` more tokens. Layers that keep something else than all keys and values are only copied."""
+def expand_to_branches(cache: Any, rows: Tensor, room: int) -> None:
+    """Turn a cache with a row a trunk into one with a row a branch: branch i continues trunk rows[i], with space for
+    `room` more tokens. Layers of other types (a sliding window, a recurrent state) are only reordered."""
     for place, layer in enumerate(cache.layers):
         if type(layer) is DynamicLayer:
-            cache.layers[place] = RoomyLayer(layer, rows, room)
+            cache.layers[place] = PreallocatedLayer(layer, rows, room)
         else:
             layer.reorder_cache(rows)
 

@@ -63,6 +63,7 @@ class Connection:
         return raw.flatten(0, 1)
 
     def raw(self, tokens: Tensor, context: Context) -> Tensor:
+        """The inverse of `tokens`, for features (tokens, width)."""
         return tokens.view(*context.raw[:2], -1)
 
     def __call__(self, raw: Tensor, contexts: Sequence[Context]) -> list[Tensor]:

@@ -26,13 +26,13 @@ from chiasm.models.protocol import Patched
 from chiasm.models.recording import overwritten, recorded
 
 ROWS, TOKENS = 32, 8192
-"""Rows, and tokens of all of them, that run together: each holds a copy of its trunk's keys and values, and 8192 tokens
-of a model of 7B take 4 GB."""
+"""The most rows in a batch, and the most tokens of all its rows: each row holds a copy of its trunk's keys and values,
+and 8192 tokens of a 7B model take 4 GB."""
 
 
 @dataclass
 class _State:
-    """What has run so far: the library's cache, and which of its columns are real, (rows, columns)."""
+    """What has run so far: the library's cache, and which of its columns are no padding, (rows, columns)."""
 
     mask: Tensor
     cache: Any = None
@@ -61,7 +61,7 @@ class Decoder:
         lines = self.layout.lines(rows, features)
         for members in self._batches(lines, limit):
             batch = [lines[i] for i in members]
-            fitting = space(self.positions, max(map(len, batch)), limit)
+            fitting = tokens_that_fit(self.positions, max(map(len, batch)), limit)
             self._generate(batch, features, fitting, [result[i] for i in members])
         return result
 
@@ -71,7 +71,7 @@ class Decoder:
         return self._answer_logits(rows, self.layout.lines(rows, features), features)
 
     def differentiable_logits(self, rows: Sequence[Row], features: Features | None) -> list[Tensor]:
-        """As `logits`, and gradients find their way back: each row runs whole, without a cache that is written to."""
+        """As `logits`, with gradients: each row runs as a whole, because writing to a shared cache would break them."""
         return self._answer_logits(rows, [self.layout.line(row, features) for row in rows], features)
 
     @torch.no_grad()
@@ -129,13 +129,13 @@ class Decoder:
         positions = torch.stack([line.positions[:, -1:] for line in lines]).to(logits.device)
         active = list(result)
         for count in range(1, limit + 1):
-            tokens, logprobs = best(logits)
+            tokens, logprobs = likeliest_token(logits)
             for row, token, logprob in zip(active, tokens.tolist(), logprobs.tolist(), strict=True):
-                add(row, token, logprob, self.ends)
+                append_token(row, token, logprob, self.ends)
             going = [k for k, row in enumerate(active) if not row.complete]
             if not going or count == limit:
                 return
-            if len(going) <= len(active) // 2:  # rows that have closed go on unheard until it pays to sort them out
+            if len(going) <= len(active) // 2:  # closed rows stay in the batch until half of it is closed
                 keep = torch.tensor(going, device=tokens.device)
                 active, tokens, positions = [active[k] for k in going], tokens[keep], positions[keep]
                 state.select(keep)
@@ -157,18 +157,19 @@ class Decoder:
     def _prefill(
         self, lines: Sequence[Line], features: Features | None, keep: int, room: int = 0
     ) -> tuple[_State, Tensor]:
-        """Run whole rows -> logits of the last `keep` tokens of each. `room` more tokens are to come."""
+        """Run whole rows -> logits of the last `keep` tokens of each. The cache gets space for `room` more tokens."""
         groups = grouped(line.picture for line in lines) if lines[0].trunk else []
         heads = [lines[members[0]] for members in groups]
         state = _State(torch.empty(len(heads or lines), 0, dtype=torch.long, device=self.model.device))
         starts, stops = [line.trunk for line in lines], [len(line) for line in lines]
         if heads:
-            from chiasm.models.adapters.transformers.cache import branch
+            from chiasm.models.adapters.transformers.cache import expand_to_branches
 
             self._piece(state, heads, [0] * len(heads), [head.trunk for head in heads], features, 1)
             owner = {head.picture: k for k, head in enumerate(heads)}
             rows = torch.tensor([owner[line.picture] for line in lines], device=self.model.device)
-            branch(state.cache, rows, room + max(stop - start for start, stop in zip(starts, stops, strict=True)))
+            longest_branch = max(stop - start for start, stop in zip(starts, stops, strict=True))
+            expand_to_branches(state.cache, rows, longest_branch + room)
             state.mask = state.mask[rows]
         return state, self._piece(state, lines, starts, stops, features, keep)
 
@@ -231,11 +232,11 @@ class Decoder:
         }
         if types is not None:
             given["token_type_ids"] = types
-        if self.architecture.door == "injected":
+        if self.architecture.feature_input == "injected":
             if pictures:
                 given["mm_encoder_outputs"] = {"image": self.connection.injected(pictures)}
             output = self.model(input_ids=ids, **given)
-        elif self.architecture.door == "image_embeds":
+        elif self.architecture.feature_input == "image_embeds":
             if pictures:
                 given |= {"image_embeds": torch.stack(list(pictures)), "image_embeds_position_mask": is_picture}
             output = self.model.text_model(input_ids=ids, **given)
@@ -251,8 +252,8 @@ def answer_logprob(logits: Tensor, answer: Sequence[int]) -> Tensor:
     return logits.float().log_softmax(-1).gather(1, chosen).sum()
 
 
-def space(positions: int | None, used: int, wanted: int) -> int:
-    """How many tokens may come after `used` ones where `wanted` are asked for."""
+def tokens_that_fit(positions: int | None, used: int, wanted: int) -> int:
+    """How many of `wanted` tokens fit after `used` ones in `positions` (None: all). Raises PromptError if none do."""
     if positions is None:
         return wanted
     if used >= positions:
@@ -260,8 +261,8 @@ def space(positions: int | None, used: int, wanted: int) -> int:
     return min(wanted, positions - used)
 
 
-def add(row: Generated, token: int, logprob: float, ends: frozenset[int]) -> None:
-    """Put a token behind a row that has not closed."""
+def append_token(row: Generated, token: int, logprob: float, ends: frozenset[int]) -> None:
+    """Add a token to a row, unless the row has closed."""
     if row.complete:
         return
     row.logprobs.append(logprob)
@@ -270,7 +271,7 @@ def add(row: Generated, token: int, logprob: float, ends: frozenset[int]) -> Non
         row.ids.append(token)
 
 
-def best(logits: Tensor) -> tuple[Tensor, Tensor]:
+def likeliest_token(logits: Tensor) -> tuple[Tensor, Tensor]:
     """The likeliest next token of each row, and its log-probability. `logits` (rows, columns, vocabulary)."""
     last = logits[:, -1].float().log_softmax(-1)
     logprobs, tokens = last.max(-1)

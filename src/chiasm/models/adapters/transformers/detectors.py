@@ -16,7 +16,7 @@ from torch import Tensor
 from chiasm.data.vocabulary import COCO_OBJECTS
 from chiasm.errors import ConfigError
 from chiasm.models.adapters.transformers.loading import load_model, load_processor
-from chiasm.models.adapters.transformers.pictures import Inputs, numbers, prepare, thickened
+from chiasm.models.adapters.transformers.pictures import Inputs, limit_aspect_ratio, prepare, without_nan
 from chiasm.types import Box, Detection, Object
 
 Queries = tuple[Tensor, Tensor]
@@ -65,10 +65,10 @@ class OpenDetector(ABC):
         objects = []
         for names, (logits, boxes) in zip(groups, found, strict=True):
             # Chosen by logit, because scores near 1 can't be told apart.
-            best, which = numbers(logits).max(dim=1)
+            best, which = without_nan(logits).max(dim=1)
             scores = best.sigmoid().tolist()
             for logit, score, name, corners in zip(
-                best.tolist(), scores, which.tolist(), numbers(boxes).tolist(), strict=True
+                best.tolist(), scores, which.tolist(), without_nan(boxes).tolist(), strict=True
             ):
                 box = _inside(corners, image.size)
                 if score > self.threshold and box is not None:
@@ -130,7 +130,7 @@ class GroundingDino(OpenDetector):
         return groups
 
     def queries(self, image: Image.Image, groups: Sequence[Sequence[str]]) -> list[Queries]:
-        pixels, size = prepare(self.image_processor, image), thickened(image).size
+        pixels, size = prepare(self.image_processor, image), limit_aspect_ratio(image).size
         return [self._queries(size, pixels, group) for group in groups]
 
     def _queries(self, size: tuple[int, int], pixels: Inputs, names: Sequence[str]) -> Queries:

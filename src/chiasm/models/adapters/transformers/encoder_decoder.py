@@ -11,7 +11,13 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from chiasm.models.adapters.transformers.architectures import Architecture
-from chiasm.models.adapters.transformers.decoder import add, best, first_module, space, spliced
+from chiasm.models.adapters.transformers.decoder import (
+    append_token,
+    first_module,
+    likeliest_token,
+    spliced,
+    tokens_that_fit,
+)
 from chiasm.models.adapters.transformers.rows import Row
 from chiasm.models.features import Features
 from chiasm.models.generation.engine import Generated
@@ -36,15 +42,15 @@ class EncoderDecoder:
 
     @torch.inference_mode()
     def generate(self, rows: Sequence[Row], features: Features | None, limit: int) -> list[Generated]:
-        """See `Decoder.generate`. Rows that have closed go on unheard until all have."""
+        """See `Decoder.generate`. Closed rows stay in the batch until all have closed."""
         encoded, mask = self._encode(rows, features)
         result = [Generated() for _ in rows]
         tokens, cache = torch.tensor([self.begin] * len(rows), device=mask.device), None
-        for _ in range(space(self.positions, len(self.begin), limit)):
+        for _ in range(tokens_that_fit(self.positions, len(self.begin), limit)):
             output = self._forward(encoded, mask, tokens, cache)
-            chosen, logprobs = best(output.logits)
+            chosen, logprobs = likeliest_token(output.logits)
             for k, row in enumerate(result):
-                add(row, int(chosen[k]), float(logprobs[k]), self.ends)
+                append_token(row, int(chosen[k]), float(logprobs[k]), self.ends)
             if all(row.complete for row in result):
                 break
             tokens, cache = chosen[:, None], output.past_key_values
@@ -78,7 +84,7 @@ class EncoderDecoder:
         def right(parts: list[Tensor]) -> Tensor:
             return pad_sequence(parts, batch_first=True).to(self.model.device)
 
-        space(self.positions, max(len(row.prompt.ids) for row in rows) - 1, 1)
+        tokens_that_fit(self.positions, max(len(row.prompt.ids) for row in rows) - 1, 1)
         mask = right([torch.ones_like(row.prompt.ids) for row in rows])
         ids = right([row.prompt.ids for row in rows])
         is_picture = right([row.prompt.is_picture for row in rows])

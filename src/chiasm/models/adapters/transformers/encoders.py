@@ -17,7 +17,7 @@ from torch.nn.functional import logsigmoid, normalize
 from chiasm.data.suggest import did_you_mean
 from chiasm.errors import ConfigError
 from chiasm.models.adapters.transformers.loading import load_model, load_processor, read_config
-from chiasm.models.adapters.transformers.pictures import Inputs, numbers, prepare, same_size
+from chiasm.models.adapters.transformers.pictures import Inputs, prepare, same_size, without_nan
 from chiasm.models.features import Features, Grid
 from chiasm.models.recording import recorded
 
@@ -102,7 +102,7 @@ class VisionEncoder:
         rows: dict[int, Tensor] = {}
         for places, inputs in same_size([prepare(self.image_processor, image) for image in images]):
             rows |= zip(places, self._pooled(inputs), strict=True)
-        return normalize(numbers(torch.stack([rows[i] for i in range(len(images))])), dim=-1)
+        return normalize(without_nan(torch.stack([rows[i] for i in range(len(images))])), dim=-1)
 
     def _pooled(self, inputs: Inputs) -> Tensor:
         return self._tower(**inputs).pooler_output
@@ -138,7 +138,7 @@ class DualEncoder(VisionEncoder):
             # (big_vision, models/proj/image_text; SigLIP 2 with Gemma's tokenizer keeps neither by itself).
             tokens = {"input_ids": tokens["input_ids"]}
         pooled = self.model.get_text_features(**tokens).pooler_output
-        return normalize(numbers(_first(pooled)), dim=-1)
+        return normalize(without_nan(_first(pooled)), dim=-1)
 
     def log_probabilities(self, images: Tensor, texts: Tensor) -> Tensor:
         """(pictures, texts) of embeddings: how likely each text belongs to each picture. CLIP and FLAVA share

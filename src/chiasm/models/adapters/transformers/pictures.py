@@ -1,4 +1,4 @@
-"""What goes into a model that has one role, pictures without prompt or tiles, and a check of what comes out."""
+"""Inputs of models that fill one role (a picture without prompt or tiles), and a check of their outputs."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _LONGEST_TO_SHORTEST = 50
 
 def prepare(image_processor: Any, image: Image.Image) -> Inputs:
     """An RGB picture as a model's inputs, a batch of one."""
-    return dict(image_processor(thickened(image), return_tensors="pt"))
+    return dict(image_processor(limit_aspect_ratio(image), return_tensors="pt"))
 
 
-def thickened(image: Image.Image) -> Image.Image:
-    """The picture itself, unless it is more than 50 times as long as wide, which processors shrink to nothing or blow
-    up without bounds: then its last row or column is repeated until it is not. Places in the picture stay."""
+def limit_aspect_ratio(image: Image.Image) -> Image.Image:
+    """The picture itself, or, where one side is more than 50 times the other, with its last row or column repeated
+    until it is not: processors would shrink such a picture to nothing. Pixel coordinates stay the same."""
     least = -(-max(image.size) // _LONGEST_TO_SHORTEST)
     if min(image.size) >= least:
         return image
@@ -33,15 +33,15 @@ def thickened(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.pad(np.asarray(image), missing, mode="edge"))
 
 
-def numbers(outputs: Tensor) -> Tensor:
-    """The outputs themselves. Raises CheckpointError if one is NaN, which would pass for "nothing there"."""
+def without_nan(outputs: Tensor) -> Tensor:
+    """`outputs` unchanged. Raises CheckpointError if one is NaN, which would pass for "nothing found"."""
     if outputs.isnan().any():
         raise CheckpointError("the model puts out NaN instead of numbers; its weights are damaged")
     return outputs
 
 
 def same_size(prepared: Sequence[Inputs]) -> Iterator[tuple[list[int], Inputs]]:
-    """Pictures whose pixels have the same shape as one batch, with their places. So none is padded for the sake of
-    another, and what a model says of a picture does not depend on its neighbours."""
+    """Batches of pictures whose pixels have equal shapes, each after the indices of its pictures. Without padding a
+    picture's output does not depend on the others in its batch."""
     for places in grouped(inputs["pixel_values"].shape for inputs in prepared):
         yield places, {key: torch.cat([prepared[i][key] for i in places]) for key in prepared[places[0]]}

@@ -16,7 +16,7 @@ from torch import Tensor
 from chiasm.errors import ImageError, PromptError
 from chiasm.models.adapters.transformers.architectures import Architecture
 from chiasm.models.adapters.transformers.connection import Context
-from chiasm.models.adapters.transformers.pictures import thickened
+from chiasm.models.adapters.transformers.pictures import limit_aspect_ratio
 from chiasm.models.adapters.transformers.vision import Seen
 from chiasm.models.features import Grid
 
@@ -29,13 +29,12 @@ class Prompt:
     """A prompt in tokens, all (length,).
 
     is_picture marks the places of the picture's tokens, types the tokens of several kinds where the model asks for
-    that. `instruction` (1, other length) is what an instruction-aware connector reads.
+    that.
     """
 
     ids: Tensor
     is_picture: Tensor
     types: Tensor | None = None
-    instruction: Tensor | None = None
 
 
 class Prompter:
@@ -63,12 +62,12 @@ class Prompter:
         self.closing = next((token for token in after_answer if token in self.ends), fallback)
 
     def picture(self, image: Image.Image, device: torch.device, dtype: torch.dtype) -> Seen:
-        """What the encoder is given of an RGB picture, and what has to be remembered of it for prompts. Raises
-        ImageError for one that the library can't make fit, such as a single pixel to be cut into tiles."""
-        listening = _Listening(self.processor.image_processor)
+        """The encoder's inputs for an RGB picture, and the context that prompts about it need. Raises ImageError for a
+        picture that the processor refuses, such as a single pixel that would be cut into tiles."""
+        recording = _RecordingImageProcessor(self.processor.image_processor)
         try:
-            with self._image_processor(listening):
-                output = self._call(self.architecture.prompts["caption"], thickened(image))
+            with self._image_processor(recording):
+                output = self._call(self.architecture.prompts["caption"], limit_aspect_ratio(image))
         except (ValueError, ArithmeticError) as error:
             size = f"{image.width}x{image.height}"
             raise ImageError(f"the model's processor can't take a picture of {size} pixels: {error}") from error
@@ -77,24 +76,24 @@ class Prompter:
             if name in output:
                 values = output[name]
                 inputs[name] = values.to(device, dtype) if values.is_floating_point() else values.to(device)
-        return inputs, Context(listening.heard, self._grid(inputs))
+        return inputs, Context(recording.outputs, self._grid(inputs))
 
     def prompt(self, text: str, context: Context | None) -> Prompt:
-        """A prompt about the picture that `context` remembers, or about none."""
-        output = self._recall(text, context)
+        """A prompt about the picture of `context`, or about none."""
+        output = self._processed(text, context)
         ids = output["input_ids"][0]
         if "image_embeds_position_mask" in output:
             is_picture = output["image_embeds_position_mask"][0].bool()
         else:
             is_picture = ids == self.picture_id
         types = output["token_type_ids"][0] if "token_type_ids" in output else None
-        return Prompt(ids, is_picture, types, output.get("qformer_input_ids"))
+        return Prompt(ids, is_picture, types)
 
     def answer(self, text: str, answer: str, context: Context | None) -> list[int]:
         """Token ids of an answer after the prompt `text`, closing token included."""
         if not self.answers_alone:
-            prompt = self._ids(self._recall(text, context))
-            together = self._ids(self._recall(text, context, answer))
+            prompt = self._ids(self._processed(text, context))
+            together = self._ids(self._processed(text, context, answer))
             # Words are cut into tokens differently after a space, so the answer is taken where it stands; by itself
             # where the library renders an answered prompt in another way than one that waits for its answer.
             if together[: len(prompt)] == prompt and len(together) > len(prompt):
@@ -103,7 +102,7 @@ class Prompter:
 
     @cached_property
     def picture_id(self) -> int:
-        """The token that keeps a picture's places."""
+        """The token id that stands for a picture's features; -1 where there is none."""
         for source in (self.config, self.processor):
             for name in ("image_token_id", "image_token_index"):
                 if isinstance(found := getattr(source, name, None), int):
@@ -121,11 +120,11 @@ class Prompter:
     def _ids(output: Any) -> list[int]:
         return output["input_ids"][0].tolist()
 
-    def _recall(self, text: str, context: Context | None, answer: str | None = None) -> Any:
+    def _processed(self, text: str, context: Context | None, answer: str | None = None) -> Any:
         try:
             if context is None:
                 return self._call(text, None, answer)
-            with self._image_processor(_Remembering(self.processor.image_processor, context.inputs)):
+            with self._image_processor(_ReplayingImageProcessor(self.processor.image_processor, context.inputs)):
                 return self._call(text, _ANY_PICTURE, answer)
         except (ValueError, StopIteration) as error:  # a mark that stands for a picture, written into a question
             raise PromptError(f"the model's processor refuses the prompt {text[:80]!r}: {error}") from error
@@ -147,14 +146,13 @@ class Prompter:
                 return_tensors="pt",
                 **self._template_settings,
             )
-        blind = self.architecture.blind
-        form = self.architecture.form if image is not None else blind or self.architecture.form.replace("<image>", "")
-        written = form.replace("{prompt}", text)
-        if answer is not None:
-            written += f" {answer}"
+        form, text_only_form = self.architecture.prompt_form, self.architecture.text_only_form
+        after = "" if answer is None else f" {answer}"
         if image is not None:
-            return self.processor(text=written, images=image, return_tensors="pt")
-        return (self.processor.tokenizer if blind else self.processor)(text=written, return_tensors="pt")
+            return self.processor(text=form.replace("{prompt}", text) + after, images=image, return_tensors="pt")
+        if text_only_form is not None:
+            return self.processor.tokenizer(text_only_form.replace("{prompt}", text) + after, return_tensors="pt")
+        return self.processor(text=form.replace("<image>", "").replace("{prompt}", text) + after, return_tensors="pt")
 
     def _grid(self, inputs: dict[str, Tensor]) -> Grid | None:
         """Rows and columns of patches of a picture that is not cut into tiles."""
@@ -169,7 +167,7 @@ class Prompter:
         return pixels.shape[-2] // patch, pixels.shape[-1] // patch
 
     @contextmanager
-    def _image_processor(self, other: _Listening | _Remembering) -> Iterator[None]:
+    def _image_processor(self, other: _RecordingImageProcessor | _ReplayingImageProcessor) -> Iterator[None]:
         real = self.processor.image_processor
         self.processor.image_processor = other
         try:
@@ -178,33 +176,33 @@ class Prompter:
             self.processor.image_processor = real
 
 
-class _Listening:
-    """An image processor that remembers what it put out."""
+class _RecordingImageProcessor:
+    """Calls an image processor and keeps what it returned, pixels replaced by empty arrays of their shape."""
 
     def __init__(self, real: Any):
         self.real = real
-        self.heard: dict[str, Any] = {}
+        self.outputs: dict[str, Any] = {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         output = self.real(*args, **kwargs)
-        self.heard = {k: _hollow(v) if k.startswith("pixel") else v for k, v in output.items()}
+        self.outputs = {k: _hollow(v) if k.startswith("pixel") else v for k, v in output.items()}
         return output
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
 
 
-class _Remembering:
-    """An image processor that puts out what another one did before. Processors ask theirs how many tokens a picture
-    takes; that way the pixels need not be made again for each prompt."""
+class _ReplayingImageProcessor:
+    """Returns what an image processor returned before. A processor asks its image processor how many tokens a picture
+    takes; with this one the pixels are computed once a picture, not once a prompt."""
 
-    def __init__(self, real: Any, heard: dict[str, Any]):
-        self.real, self.heard = real, heard
+    def __init__(self, real: Any, outputs: dict[str, Any]):
+        self.real, self.outputs = real, outputs
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         from transformers import BatchFeature
 
-        return BatchFeature(dict(self.heard))
+        return BatchFeature(dict(self.outputs))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)

@@ -48,7 +48,7 @@ class Layout:
     def __init__(self, model: Any, architecture: Architecture):
         self.model, self.architecture = model, architecture
         # Kosmos-2 counts from its padding token's number on.
-        counts_padding = architecture.door == "image_embeds"
+        counts_padding = architecture.feature_input == "image_embeds"
         pad_token = model.config.get_text_config().pad_token_id
         self.first = pad_token + 1 if counts_padding else architecture.first_position
 

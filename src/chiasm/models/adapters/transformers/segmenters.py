@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 from chiasm.data.vocabulary import COCO_OBJECTS
 from chiasm.errors import ConfigError
 from chiasm.models.adapters.transformers.loading import load_model, load_processor
-from chiasm.models.adapters.transformers.pictures import numbers, prepare, thickened
+from chiasm.models.adapters.transformers.pictures import limit_aspect_ratio, prepare, without_nan
 from chiasm.types import Box, Detection, Object
 
 Mask = np.ndarray
@@ -24,8 +24,8 @@ class ClipSeg:
     """CLIPSeg (Lüddecke and Ecker 2022, arXiv:2112.10003): where in the picture a text holds.
 
     It knows regions, not instances. Objects with a box get the region of their name inside that box. Without a detector
-    it is one itself: each name's region is one object, its score the mean probability there. A pixel counts from
-    `threshold` on.
+    it is one itself: each name's region is one object, its score the mean probability there. A pixel counts above
+    `threshold`.
     """
 
     def __init__(
@@ -46,9 +46,11 @@ class ClipSeg:
         return [_cut(regions[thing.name], thing.box) for thing in objects]
 
     def detect(self, images: Sequence[Image.Image]) -> list[Detection]:
+        """See `Detector`: every name of the vocabulary whose region is not empty."""
         return [self._detection(image, self.vocabulary) for image in images]
 
     def ground(self, images: Sequence[Image.Image], phrases: Sequence[Sequence[str]]) -> list[list[Detection]]:
+        """See `Detector`."""
         return [
             [self._detection(image, [phrase]) for phrase in asked] for image, asked in zip(images, phrases, strict=True)
         ]
@@ -72,8 +74,8 @@ class ClipSeg:
         pixels = prepare(self.image_processor, image)["pixel_values"]
         longest = self.model.config.text_config.max_position_embeddings
         tokens = self.tokenizer(list(names), padding=True, truncation=True, max_length=longest, return_tensors="pt")
-        logits = numbers(self.model(pixel_values=pixels.expand(len(names), -1, -1, -1), **tokens).logits)
-        width, height = thickened(image).size
+        logits = without_nan(self.model(pixel_values=pixels.expand(len(names), -1, -1, -1), **tokens).logits)
+        width, height = limit_aspect_ratio(image).size
         # One at a time: a full-size map for every name of a large picture would not fit into memory.
         return [
             interpolate(one[None, None], (height, width), mode="bilinear")[0, 0, : image.height, : image.width]
@@ -107,17 +109,19 @@ class Sam:
         # One at a time, for the same reason as above.
         return [
             self.image_processor.post_process_masks([one[None]], *sizes)[0][0, 0, : image.height, : image.width].numpy()
-            for one in numbers(masks)
+            for one in without_nan(masks)
         ]
 
 
 def open_clipseg(name: str) -> ClipSeg:
+    """CLIPSeg from a folder or by its hub name. Raises CheckpointError where it can't be loaded."""
     processor = load_processor(name, None)
     model = load_model(name, "CLIPSegForImageSegmentation", torch.float32, "cpu")
     return ClipSeg(model, processor.image_processor, processor.tokenizer)
 
 
 def open_sam(name: str) -> Sam:
+    """SAM from a folder or by its hub name. Raises CheckpointError where it can't be loaded."""
     return Sam(load_model(name, "SamModel", torch.float32, "cpu"), load_processor(name, None).image_processor)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from chiasm.errors import ConfigError, PromptError
 from chiasm.models.adapters.transformers.architectures import Architecture
-from chiasm.models.adapters.transformers.decoder import Decoder, answer_logprob, space
+from chiasm.models.adapters.transformers.decoder import Decoder, answer_logprob, tokens_that_fit
 from chiasm.models.adapters.transformers.encoder_decoder import EncoderDecoder
 from chiasm.models.adapters.transformers.loading import architecture_of, load_model, load_processor, read_config
 from chiasm.models.adapters.transformers.prompts import Prompter
@@ -178,7 +178,7 @@ class TransformersVLM:
 
     def _instruction(self, text: str) -> Tensor:
         ids = self.processor.qformer_tokenizer(text, return_tensors="pt")["input_ids"]
-        space(self.model.config.qformer_config.max_position_embeddings, ids.shape[1], 1)
+        tokens_that_fit(self.model.config.qformer_config.max_position_embeddings, ids.shape[1], 1)
         return ids.to(self.model.device)
 
     def _answer(self, row: Generated) -> Answer:
