@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import torch
+from threadpoolctl import ThreadpoolController
 
 from chiasm.errors import DataError
 
@@ -81,10 +82,17 @@ def gram_energies(tokens: torch.Tensor, centred: bool = True) -> torch.Tensor:
         energies = torch.linalg.eigvalsh(x @ x.mT)
     else:
         matrices = tokens.reshape(-1, *tokens.shape[-2:])
-        with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+        # Threads of BLAS inside of these would wait for each other.
+        with _libraries().limit(limits=1, user_api="blas"), ThreadPoolExecutor(torch.get_num_threads()) as threads:
             found = list(threads.map(partial(_eigenvalues, centred=centred), matrices))
         energies = torch.from_numpy(np.stack(found)).view(*tokens.shape[:-2], -1)
     return energies.clamp(min=0).flip(-1)
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """Looking for the loaded ones takes longer than a small spectrum."""
+    return ThreadpoolController()
 
 
 def _eigenvalues(tokens: torch.Tensor, centred: bool) -> np.ndarray:

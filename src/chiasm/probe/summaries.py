@@ -51,8 +51,8 @@ def _summary(features: Features, pictures: Sequence[str], sample: int, seed: int
         some = features if len(members) == len(features) else features.select(members)  # which copies
         stacked = some.tokens.float().unflatten(0, (len(members), -1))
         spectra = gram_energies(stacked).float()
-        halves = stacked[:, 0::2].mean(1), stacked[:, min(1, stacked.shape[1] - 1) :: 2].mean(1)
-        for i, *parts in zip(members, stacked.mean(1), stacked.amax(1), spectra, *halves, strict=True):
+        means = _means(stacked)
+        for i, *parts in zip(members, means[:, 0], stacked.amax(1), spectra, means[:, 1], means[:, 2], strict=True):
             mean[i], largest[i], energies[i], even[i], odd[i] = parts
     places = [sampled_places(seed, name, n, sample) for name, n in zip(pictures, lengths, strict=True)]
     sampled = [part[torch.from_numpy(chosen).to(part.device)] for part, chosen in zip(tokens, places, strict=True)]
@@ -69,6 +69,17 @@ def _summary(features: Features, pictures: Sequence[str], sample: int, seed: int
     if features.cls is not None:
         found["cls"] = features.cls.float()
     return {name: part.cpu() for name, part in found.items()}
+
+
+def _means(tokens: Tensor) -> Tensor:
+    """Of all tokens, the even ones and the odd ones, (pictures, 3, width), in one product, which is several times
+    faster than three reductions. `tokens` is (pictures, T, width); a single one is in all three."""
+    count = tokens.shape[1]
+    weights = tokens.new_zeros(3, count)
+    weights[0] = 1 / count
+    for row, start in ((1, 0), (2, min(1, count - 1))):
+        weights[row, start::2] = 1 / len(range(start, count, 2))
+    return weights @ tokens
 
 
 class RunningSums:
